@@ -1,0 +1,1 @@
+"""REST routes; they arrive with `fieldmark serve`."""

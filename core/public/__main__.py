@@ -1,0 +1,5 @@
+"""`python -m fieldmark` is the command line."""
+
+from fieldmark.cli.main import main
+
+main()

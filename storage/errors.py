@@ -1,0 +1,5 @@
+"""The one exception whose text is meant for a person."""
+
+
+class FieldmarkError(Exception):
+    """Its message names the input and says what to do; no face shows a traceback for it."""

@@ -1,0 +1,1 @@
+"""Streamlit pages; they arrive with `fieldmark serve`."""
