@@ -1,0 +1,69 @@
+"""Progress bars on stderr: they never mix with the answer on stdout."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fieldmark.core.job_files import Step
+
+_WORDS = {
+    "check": "Checking images",
+    "start": "Starting",
+    "fetch": "Fetching weights",
+    "embed": "Embedding images",
+    "train": "Training",
+    "evaluate": "Evaluating",
+    "predict": "Predicting",
+    "save": "Saving",
+}
+
+
+@contextmanager
+def counting(word: str) -> Iterator[Callable[[int], None]]:
+    """Show how many there have been so far, for work whose end is not known."""
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(word, total=None)
+        yield lambda done: progress.update(task, completed=done)
+
+
+@contextmanager
+def steps() -> Iterator[Callable[[Step], None]]:
+    """Show a worker's steps: what it does, how far it is, how long it will take."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total} {task.fields[figure]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(step: Step) -> None:
+            if step.stage not in tasks:
+                for earlier in tasks.values():
+                    progress.stop_task(earlier)
+                tasks[step.stage] = progress.add_task(_WORDS[step.stage], total=None, figure="")
+            task = tasks[step.stage]
+            progress.update(task, completed=step.done, total=step.total or None)
+            if step.validation_accuracy is not None:
+                progress.update(task, figure=f"validation {step.validation_accuracy:.1%}")
+
+        yield tell
+
+
+def stopwatch() -> Callable[[], float]:
+    """Return a function that tells the wall seconds since now."""
+    started = time.monotonic()
+    return lambda: round(time.monotonic() - started, 2)

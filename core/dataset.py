@@ -1,0 +1,182 @@
+"""Which images a training learns from: chosen by task and labels, split, near-duplicates kept together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fieldmark.core.contracts.terms import Task
+from fieldmark.core.duplicates import duplicate_groups
+from fieldmark.core.splitting import stratified_split
+from fieldmark.storage import images
+from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.images import ImageRow
+from fieldmark.storage.projects import Project
+from fieldmark.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+FEWEST_IMAGES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The table a worker reads (image_id, name, sha256, split, group, labels) and what to say about it."""
+
+    table: pa.Table
+    labels: tuple[str, ...]
+    counts: dict[str, dict[str, int]]
+    """{label: {split: images}}."""
+    notes: tuple[str, ...]
+
+
+def gather(
+    workspace: Workspace,
+    project: Project,
+    task: Task,
+    wanted: Sequence[str],
+    validation: float | None,
+    seed: int,
+) -> Dataset:
+    """Choose and split the images of a training; `validation` is a fraction, or None for the user-defined set.
+
+    Images marked `test` are only evaluated. Raises `FieldmarkError` when there is too little to learn from.
+    """
+    import numpy as np
+
+    rows = images.image_rows(workspace.database, project.id)
+    labels = _labels(rows, task, wanted, project)
+    position = {label: index for index, label in enumerate(labels)}
+    kept: list[ImageRow] = []
+    marks: list[list[int]] = []
+    left_out = 0
+    for row in rows:
+        carried = [row.default_label] if task == "single-label" else row.labels
+        chosen = [position[label] for label in carried if label in position]
+        if (row.state == "labelled" and chosen) or (task != "single-label" and row.state == "none-of-these"):
+            kept.append(row)
+            marks.append(chosen)
+        elif row.state == "labelled":
+            left_out += 1
+    _check_enough(labels, marks, task)
+    targets = np.zeros((len(kept), len(labels)), dtype=np.uint8)
+    for index, chosen in enumerate(marks):
+        targets[index, chosen] = 1
+    groups = duplicate_groups([row.sha256 for row in kept], [row.perceptual_hash for row in kept])
+    splits, notes = _split(kept, targets, groups, validation, seed)
+    if left_out:
+        notes.append(f"{left_out} labelled images carry none of the chosen labels and are left out")
+    unlabelled = sum(row.state == "unlabelled" for row in rows)
+    if unlabelled:
+        notes.append(f"{unlabelled} images have no label yet and are left out")
+    counts = {
+        label: {
+            split: int((targets[:, index].astype(bool) & (splits == split)).sum())
+            for split in ("train", "validation", "test")
+        }
+        for label, index in position.items()
+    }
+    return Dataset(_table(kept, marks, splits, groups), labels, counts, tuple(notes))
+
+
+def _labels(rows: Sequence[ImageRow], task: Task, wanted: Sequence[str], project: Project) -> tuple[str, ...]:
+    carried = {
+        label
+        for row in rows
+        if row.state == "labelled"
+        for label in ([row.default_label] if task == "single-label" else row.labels)
+        if label is not None
+    }
+    unknown = [label for label in wanted if label not in carried]
+    if unknown:
+        have = ", ".join(sorted(carried)[:20]) or "none yet"
+        kind = "default label of an image" if task == "single-label" else "label of an image"
+        raise FieldmarkError(
+            f"{', '.join(map(repr, unknown))} is no {kind} in {project.name!r}: there are {have}"
+        )
+    labels = tuple(sorted(set(wanted) or carried))
+    if not labels:
+        raise FieldmarkError(f"no image of {project.name!r} is labelled: label some first, or import labels")
+    if task == "single-label" and len(labels) < 2:
+        raise FieldmarkError(
+            f"single-label training needs at least two labels, and {labels[0]!r} is the only one: "
+            "label some images otherwise (for example as 'background')"
+        )
+    return labels
+
+
+def _check_enough(labels: Sequence[str], marks: Sequence[Sequence[int]], task: Task) -> None:
+    counts = [0] * len(labels)
+    for chosen in marks:
+        for index in chosen:
+            counts[index] += 1
+    few = [
+        f"{label!r} ({count})" for label, count in zip(labels, counts, strict=True) if count < FEWEST_IMAGES
+    ]
+    if few:
+        raise FieldmarkError(
+            f"each label needs at least {FEWEST_IMAGES} images, one to learn from and one to check with; too few have "
+            f"{', '.join(few[:10])}: label more, or choose labels with --label"
+        )
+
+
+def _split(
+    rows: Sequence[ImageRow],
+    targets: NDArray[np.uint8],
+    groups: NDArray[np.int64],
+    validation: float | None,
+    seed: int,
+) -> tuple[NDArray[np.str_], list[str]]:
+    import numpy as np
+
+    notes: list[str] = []
+    splits = np.array(["test" if row.split == "test" else "train" for row in rows], dtype="<U10")
+    if validation is None:
+        marked = np.array([row.split == "validation" for row in rows])
+        if not marked.any():
+            raise FieldmarkError(
+                "the user-defined validation set holds no image of these labels: import one with "
+                "'labels import … --use-split', or train with --validation 20"
+            )
+        splits[marked] = "validation"
+        shared = set(groups[splits == "train"]) & set(groups[marked])
+        leaked = int(np.isin(groups[marked], list(shared)).sum()) if shared else 0
+        if leaked:
+            notes.append(
+                f"{leaked} validation images have a near-duplicate among the training images: the figures flatter"
+            )
+    else:
+        learn = np.flatnonzero(splits == "train")
+        if len(learn) and validation > 0:
+            chosen = stratified_split(targets[learn], groups[learn], validation, seed)
+            splits[learn[chosen]] = "validation"
+    shared = set(groups[splits == "test"]) & set(groups[splits != "test"])
+    if shared:
+        notes.append(
+            "some test images have a near-duplicate among the other images: the test figures flatter"
+        )
+    return splits, notes
+
+
+def _table(
+    rows: Sequence[ImageRow],
+    marks: Sequence[Sequence[int]],
+    splits: NDArray[np.str_],
+    groups: NDArray[np.int64],
+) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table(
+        {
+            "image_id": pa.array([row.id for row in rows], type=pa.int64()),
+            "name": [row.name for row in rows],
+            "sha256": [row.sha256 for row in rows],
+            "split": splits.tolist(),
+            "group": pa.array(groups, type=pa.int64()),
+            "labels": pa.array(list(marks), type=pa.list_(pa.int64())),
+        }
+    )

@@ -1,0 +1,39 @@
+"""Results leave: one exporter writes one file, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fieldmark.core.contracts.exporter import Exporter
+from fieldmark.core.predict import Predicted, export_context, export_records
+from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.files import replacing
+from fieldmark.storage.projects import Project
+from fieldmark.storage.workspace import Workspace
+
+
+def check_target(exporter: Exporter[Any], target: Path) -> None:
+    """Raise `FieldmarkError` now rather than after the work when the file can't be written."""
+    if exporter.exports != "predictions":
+        raise FieldmarkError(
+            f"the exporter {exporter.name!r} writes labels, not predictions: choose another --format"
+        )
+    if target.is_dir():
+        raise FieldmarkError(
+            f"{target} is a folder: name a file, such as {target / ('predictions' + exporter.suffix)}"
+        )
+    if not target.absolute().parent.is_dir():
+        raise FieldmarkError(
+            f"the folder {target.absolute().parent} is not there: make it first, or name another file"
+        )
+
+
+def export_predictions(
+    workspace: Workspace, exporter: Exporter[Any], project: Project, outcome: Predicted, target: Path
+) -> list[str]:
+    """Write what was predicted to `target`; return a sentence for each thing that the format could not carry."""
+    context = export_context(outcome, project)
+    with replacing(target) as file:
+        exporter.write(export_records(workspace, outcome), context, file)
+    return exporter.loses(context)

@@ -1,0 +1,164 @@
+"""Jobs run in a process of their own: started, followed, cancelled, and taken in again after a crash."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from fieldmark.core.job_files import (
+    DATASET,
+    JOB,
+    LOCK,
+    LOG,
+    RESULT,
+    PredictJob,
+    ProgressReader,
+    Step,
+    TrainJob,
+    read_error,
+)
+from fieldmark.core.process_environment import worker_environment
+from fieldmark.storage import runs
+from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.files import replacing
+from fieldmark.storage.runs import Run
+from fieldmark.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+POLL_SECONDS = 0.05
+STOP_SECONDS = 10.0
+
+
+class Cancelled(FieldmarkError):
+    """The run was cancelled by a person."""
+
+
+def launch(folder: Path, job: TrainJob | PredictJob, dataset: pa.Table) -> subprocess.Popen[bytes]:
+    """Write the job's files and start its worker."""
+    import pyarrow.parquet as pq
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / DATASET) as file:
+        pq.write_table(dataset, file)
+    with replacing(folder / JOB) as file:
+        file.write(job.model_dump_json(indent=2).encode())
+    with (folder / LOG).open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "fieldmark.core.worker", str(folder)],
+            cwd=folder,
+            start_new_session=True,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **worker_environment(), **_hub_cache(job.weights)},
+        )
+
+
+def _hub_cache(weights: Path) -> dict[str, str]:
+    """Keep downloaded weights in the workspace, unless the person has a cache of the hub already."""
+    return {} if {"HF_HOME", "HF_HUB_CACHE"} & set(os.environ) else {"HF_HUB_CACHE": str(weights)}
+
+
+def follow(folder: Path, worker: subprocess.Popen[bytes]) -> Iterator[Step]:
+    """Yield the worker's steps until it has ended; closing or an exception here stops the worker.
+
+    Raises `FieldmarkError` with the worker's own sentence when it failed, or naming its log when it died.
+    """
+    reader = ProgressReader(folder)
+    try:
+        while worker.poll() is None:
+            yield from reader.fresh()
+            time.sleep(POLL_SECONDS)
+        yield from reader.fresh()
+    finally:
+        if worker.poll() is None:
+            stop(worker)
+    if (folder / RESULT).exists():
+        return
+    raise FieldmarkError(read_error(folder) or _death(worker.returncode, folder / LOG))
+
+
+def stop(worker: subprocess.Popen[bytes]) -> None:
+    """Ask a worker to end and make sure that it does."""
+    for ask in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(worker.pid, ask)
+            worker.wait(STOP_SECONDS)
+            return
+        except ProcessLookupError:
+            worker.wait()
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _death(returncode: int | None, log: Path) -> str:
+    if returncode == -signal.SIGKILL:
+        return "the worker was killed, probably because the machine ran out of memory: close other programs, or train on fewer images"
+    return f"the worker ended without a result (exit {returncode}): {log} holds what it said last"
+
+
+def recover(workspace: Workspace, take_in: Callable[[Run], object]) -> list[str]:
+    """Settle runs that a dead process left: take in a finished result, else mark the run interrupted.
+
+    A worker that is still at work for a process that lives on is left alone. Returns a sentence for each.
+    """
+    told = []
+    for run in runs.running(workspace.database):
+        folder = workspace.run_folder(run.id)
+        if _alive(folder):
+            continue
+        finished = (folder / RESULT).exists() or (
+            run.model_id and workspace.model_folder(run.model_id).exists()
+        )
+        if run.kind == "train" and finished:
+            take_in(run)
+            told.append(f"the training {run.name!r} had finished: its model is there now")
+        else:
+            end = partial(runs.finish_run, run_id=run.id, status="interrupted", message=read_error(folder))
+            workspace.database.write(end)
+            shutil.rmtree(folder, ignore_errors=True)
+            told.append(
+                f"the {'training' if run.kind == 'train' else 'prediction'} {run.name!r} was interrupted"
+            )
+    return told
+
+
+def _alive(folder: Path) -> bool:
+    """Return whether a worker holds the folder; one that stops with its dead starter is given time to."""
+    if not (folder / JOB).exists():
+        return False
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=STOP_SECONDS if _orphaned(folder) else 0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
+
+
+def _orphaned(folder: Path) -> bool:
+    import json
+
+    starter = json.loads((folder / JOB).read_text("utf-8")).get("stop_with")
+    if starter is None:
+        return False
+    try:
+        os.kill(starter, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -1,0 +1,246 @@
+"""A training as a person asks for it: checked, started in a worker, followed, and taken in as a model."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fieldmark.core import jobs
+from fieldmark.core.contracts.terms import Task
+from fieldmark.core.dataset import Dataset, gather
+from fieldmark.core.decide import decide
+from fieldmark.core.job_files import DATASET, RESULT, ModelFile, Step, TrainJob
+from fieldmark.core.model_folder import read_model_file
+from fieldmark.core.models import free_name
+from fieldmark.core.registry import Registry
+from fieldmark.storage import models, predictions, projects, runs
+from fieldmark.storage.database import Cursor, now
+from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.models import Checkpoint, CurvePoint, Model, Threshold
+from fieldmark.storage.predictions import Prediction
+from fieldmark.storage.projects import Project
+from fieldmark.storage.runs import Run
+from fieldmark.storage.workspace import Workspace
+
+PREDICTIONS = "predictions.parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainRequest:
+    """What the person chose; the defaults are what the app offers."""
+
+    task: Task
+    name: str | None = None
+    trainer: str | None = None
+    trainer_options: Sequence[str] | Mapping[str, Any] = ()
+    backbone: str | None = None
+    """None: the project's own."""
+    backbone_options: Sequence[str] | Mapping[str, Any] = ()
+    labels: tuple[str, ...] = ()
+    """Empty: all that are in use."""
+    minutes: float = 1.0
+    validation: float | None = 0.2
+    """Fraction of the images; None: the user-defined validation set."""
+    offline: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A training that runs."""
+
+    run: Run
+    worker: subprocess.Popen[bytes]
+    dataset: Dataset
+    notes: tuple[str, ...] = field(default=())
+
+
+def start_training(
+    workspace: Workspace, registry: Registry, project: Project, request: TrainRequest
+) -> Training:
+    """Check a request and start its worker; raises `FieldmarkError` before anything is written."""
+    if not 0 < request.minutes <= 24 * 60:
+        raise FieldmarkError(f"{request.minutes:g} minutes can't be used: give more than 0 and at most 1440")
+    if request.validation is not None and not 0 <= request.validation <= 0.9:
+        raise FieldmarkError(
+            f"{request.validation:.0%} for validation can't be used: give 0 to 90, or 'user-defined'"
+        )
+    trainer_name = request.trainer or _trainer_for(registry, request.task)
+    trainer = registry.trainer(trainer_name, request.trainer_options)
+    if request.task not in trainer.tasks:
+        raise FieldmarkError(
+            f"the trainer {trainer_name!r} does {', '.join(sorted(trainer.tasks))}, not {request.task}"
+        )
+    backbone_name, options = _backbone(project, request)
+    backbone = registry.backbone(backbone_name, options)
+    name = free_name(workspace, project, request.task, request.name)
+    dataset = gather(workspace, project, request.task, request.labels, request.validation, request.seed)
+    job = TrainJob(
+        images=workspace.image_folder,
+        embeddings=workspace.embeddings,
+        weights=workspace.weights,
+        offline=request.offline,
+        stop_with=os.getpid(),
+        task=request.task,
+        labels=list(dataset.labels),
+        trainer=trainer_name,
+        trainer_options=trainer.options.model_dump(mode="json"),
+        backbone=backbone_name,
+        backbone_options=backbone.options.model_dump(mode="json"),
+        seconds=request.minutes * 60,
+        seed=request.seed,
+    )
+    run = runs.start_run(workspace.database, project.id, "train", name)
+    return Training(
+        run, jobs.launch(workspace.run_folder(run.id), job, dataset.table), dataset, dataset.notes
+    )
+
+
+def finish_training(
+    workspace: Workspace, training: Training, tell: Callable[[Step], None] = lambda step: None
+) -> Model:
+    """Follow a training to its end and take its model in.
+
+    Raises `FieldmarkError` when it failed or was cancelled; the run is recorded either way.
+    """
+    folder = workspace.run_folder(training.run.id)
+    try:
+        for step in jobs.follow(folder, training.worker):
+            tell(step)
+    except FieldmarkError as error:
+        _record_end(workspace, training.run, "failed", str(error))
+        raise
+    except BaseException:
+        _record_end(workspace, training.run, "cancelled", None)
+        raise
+    return take_in(workspace, training.run)
+
+
+def _record_end(workspace: Workspace, run: Run, status: runs.RunStatus, message: str | None) -> None:
+    workspace.database.write(lambda cursor: runs.finish_run(cursor, run.id, status, message))
+
+
+def take_in(workspace: Workspace, run: Run) -> Model:
+    """Move a finished result into place and record it in one transaction; safe to repeat after a crash."""
+    import pyarrow.parquet as pq
+
+    assert run.model_id is not None
+    folder = workspace.model_folder(run.model_id)
+    result = workspace.run_folder(run.id) / RESULT
+    if result.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        result.replace(folder)
+    saved = read_model_file(folder)
+    model = _model(run, saved)
+    table = pq.read_table(folder / PREDICTIONS)
+    dataset = pq.read_table(workspace.run_folder(run.id) / DATASET).to_pylist()
+    stored = [_prediction(run, saved, row, dataset) for row in table.to_pylist()]
+
+    def record(cursor: Cursor) -> None:
+        models.add_model(
+            cursor,
+            model,
+            [Checkpoint(name, int(at["step"]), at["seconds"]) for name, at in saved.checkpoints.items()],
+            _curve(saved),
+            [
+                Threshold(checkpoint, label, value, "trainer")
+                for checkpoint, values in saved.thresholds.items()
+                for label, value in values.items()
+            ],
+            {
+                (checkpoint, split): report.model_dump_json()
+                for checkpoint, splits in saved.evaluations.items()
+                for split, report in splits.items()
+            },
+        )
+        predictions.add_predictions(cursor, stored)
+        runs.finish_run(cursor, run.id, "finished")
+
+    workspace.database.write(record)
+    shutil.rmtree(workspace.run_folder(run.id), ignore_errors=True)
+    return model
+
+
+def train(
+    workspace: Workspace,
+    registry: Registry,
+    project: Project,
+    request: TrainRequest,
+    tell: Callable[[Step], None] = lambda step: None,
+) -> tuple[Model, Training]:
+    """Start a training, follow it to its end, and make its backbone the project's current one."""
+    training = start_training(workspace, registry, project, request)
+    model = finish_training(workspace, training, tell)
+    projects.set_backbone(workspace.database, project.id, model.backbone, model.backbone_options)
+    return model, training
+
+
+def _trainer_for(registry: Registry, task: Task) -> str:
+    able = [plugin.name for plugin in registry.of_kind("trainer") if task in getattr(plugin.cls, "tasks", ())]
+    if not able:
+        raise FieldmarkError(f"no trainer here does {task}: 'fieldmark plugins' lists what is installed")
+    return task if task in able else able[0]
+
+
+def _backbone(project: Project, request: TrainRequest) -> tuple[str, Sequence[str] | Mapping[str, Any]]:
+    if request.backbone is None and not request.backbone_options:
+        return project.backbone, project.backbone_options
+    return request.backbone or project.backbone, request.backbone_options
+
+
+def _model(run: Run, saved: ModelFile) -> Model:
+    assert run.model_id is not None
+    return Model(
+        id=run.model_id,
+        project_id=run.project_id,
+        run_id=run.id,
+        name=run.name,
+        task=saved.task,
+        trainer=saved.trainer,
+        trainer_options=saved.trainer_options,
+        trainer_distribution=saved.trainer_distribution,
+        trainer_version=saved.trainer_version,
+        backbone=saved.backbone,
+        backbone_options=saved.backbone_options,
+        backbone_distribution=saved.backbone_distribution,
+        fingerprint=saved.fingerprint,
+        labels=tuple(saved.labels),
+        train_seconds=saved.train_seconds,
+        embed_seconds=saved.embed_seconds,
+        ended=saved.ended,
+        notes=tuple(saved.notes),
+        created=now(),
+    )
+
+
+def _curve(saved: ModelFile) -> list[CurvePoint]:
+    return [
+        CurvePoint(point.step, point.seconds, split, figures.accuracy, figures.cross_entropy)
+        for point in saved.curve
+        for split, figures in (("train", point.train), ("validation", point.validation))
+        if figures is not None
+    ]
+
+
+def _prediction(
+    run: Run, saved: ModelFile, row: Mapping[str, Any], dataset: Sequence[Mapping[str, Any]]
+) -> Prediction:
+    assert run.model_id is not None
+    image = dataset[row["row"]]
+    return Prediction(
+        run_id=run.id,
+        model_id=run.model_id,
+        checkpoint=row["checkpoint"],
+        image_id=image["image_id"],
+        image_name=image["name"],
+        sha256=image["sha256"],
+        split=image["split"],
+        truth=tuple(saved.labels[position] for position in image["labels"]),
+        predicted=decide(saved.task, saved.labels, row["scores"], saved.thresholds[row["checkpoint"]]),
+        logits=tuple(row["logits"]),
+        scores=tuple(row["scores"]),
+    )

@@ -1,0 +1,237 @@
+"""What the worker does for a training: embed, fit, evaluate, and leave a model folder."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fieldmark.core.contracts.terms import SPLITS, Split, Task
+from fieldmark.core.contracts.trainer import Classifier, Examples, TrainingSet
+from fieldmark.core.embedding import EmbedItem, embed_images
+from fieldmark.core.evaluation import evaluate
+from fieldmark.core.job_files import DATASET, ModelFile, Step, TrainJob
+from fieldmark.core.model_folder import MODEL_FILE
+from fieldmark.core.ready_backbone import ready_backbone
+from fieldmark.core.registry import Registry, load_registry
+from fieldmark.core.scores import scores
+from fieldmark.core.training import Trained, TrainingProgress, train
+from fieldmark.core.worker import Work
+from fieldmark.storage.embeddings import EmbeddingCache
+from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.files import replacing
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fieldmark.core.contracts.backbone import Backbone
+
+PREDICTIONS = "predictions.parquet"
+SCORED_AT_ONCE = 8192
+
+
+class _Dataset:
+    """The rows of `dataset.parquet` as arrays."""
+
+    def __init__(self, path: Path, labels: int) -> None:
+        import numpy as np
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path)
+        self.image_ids: list[int] = table["image_id"].to_pylist()
+        self.names: list[str] = table["name"].to_pylist()
+        self.sha256s: list[str] = table["sha256"].to_pylist()
+        self.splits: NDArray[np.str_] = np.array(table["split"].to_pylist(), dtype=str)
+        self.groups: NDArray[np.int64] = table["group"].to_numpy().astype(np.int64)
+        self.targets: NDArray[np.uint8] = np.zeros((len(self.names), labels), dtype=np.uint8)
+        for row, positions in enumerate(table["labels"].to_pylist()):
+            self.targets[row, positions] = 1
+
+    def rows(self, split: Split, usable: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Return the numbers of the usable rows of one split."""
+        import numpy as np
+
+        return np.flatnonzero((self.splits == split) & usable)
+
+
+def run_training(job: TrainJob, work: Work, result: Path) -> None:
+    """Do one training and write its model folder; raises `FieldmarkError` for what a person can mend."""
+    import numpy as np
+
+    work.tell(Step(stage="start"))
+    registry = load_registry()
+    trainer = registry.trainer(job.trainer, job.trainer_options)
+    if trainer.wants != "embeddings":
+        raise FieldmarkError(
+            f"the trainer {job.trainer!r} learns from images; this version trains on embeddings only"
+        )
+    data = _Dataset(work.folder / DATASET, len(job.labels))
+    backbone = ready_backbone(registry, job.backbone, job.backbone_options, work, offline=job.offline)
+    start_seconds = work.seconds()
+    embedded = embed_images(
+        backbone,
+        [EmbedItem(sha, job.images / sha[:2] / sha) for sha in data.sha256s],
+        EmbeddingCache(job.embeddings / backbone.fingerprint),
+        report=lambda done, total: work.tell(Step(stage="embed", done=done, total=total)),
+        cancelled=work.cancelled,
+    )
+    if work.cancelled():
+        raise FieldmarkError("cancelled while embedding; the embeddings computed so far are kept")
+    embed_seconds = work.seconds() - start_seconds
+    usable = np.asarray(embedded.found, dtype=bool)
+    matrix = np.zeros((len(usable), backbone.dim), dtype=np.float32)
+    matrix[usable] = embedded.matrix
+    failures = [{"name": data.names[index], "reason": reason} for index, reason in embedded.failures]
+    if not usable.any():
+        first = failures[0]["reason"] if failures else "no image"
+        raise FieldmarkError(f"none of the {len(usable)} images could be read: {first}")
+    rows = {split: data.rows(split, usable) for split in SPLITS}
+    _check_labels(job.labels, data.targets[rows["train"]])
+    trained = train(
+        trainer,
+        TrainingSet(
+            task=job.task,
+            labels=tuple(job.labels),
+            train=_examples(matrix, data, rows["train"]),
+            validation=_examples(matrix, data, rows["validation"]),
+            seconds=job.seconds,
+            seed=job.seed,
+        ),
+        report=lambda progress: work.tell(_step(progress)),
+        cancelled=work.cancelled,
+    )
+    work.tell(Step(stage="evaluate"))
+    logits = {
+        "best": _logits(trained.best.classifier, matrix),
+        "last": _logits(trained.last.classifier, matrix),
+    }
+    evaluations: dict[str, dict[str, Any]] = {
+        name: {
+            split: evaluate(job.task, tuple(job.labels), data.targets[chosen], values[chosen]).model_dump()
+            for split, chosen in rows.items()
+        }
+        for name, values in logits.items()
+    }
+    work.tell(Step(stage="save"))
+    _write_predictions(result / PREDICTIONS, job.task, data, usable, logits)
+    for point in (trained.best, trained.last):
+        folder = result / point.name
+        folder.mkdir()
+        point.classifier.save(folder)
+    model = _model_file(job, registry, backbone, trained, evaluations, failures, _hashes(result))
+    model = model.model_copy(
+        update={"start_seconds": start_seconds, "embed_seconds": embed_seconds, "embedded": embedded.computed}
+    )
+    with replacing(result / MODEL_FILE) as file:
+        file.write(model.model_dump_json(indent=2).encode())
+
+
+def _check_labels(labels: Sequence[str], targets: NDArray[np.uint8]) -> None:
+    empty = [label for label, count in zip(labels, targets.sum(axis=0), strict=True) if count == 0]
+    if empty:
+        raise FieldmarkError(
+            f"no readable training image carries {', '.join(map(repr, empty))}: label more images, or leave it out with --label"
+        )
+
+
+def _examples(matrix: NDArray[np.float32], data: _Dataset, rows: NDArray[np.int64]) -> Examples:
+    return Examples(matrix[rows], data.targets[rows], data.groups[rows])
+
+
+def _logits(classifier: Classifier, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    import numpy as np
+
+    blocks = [
+        classifier.logits(matrix[begin : begin + SCORED_AT_ONCE])
+        for begin in range(0, len(matrix), SCORED_AT_ONCE)
+    ]
+    return np.concatenate(blocks)
+
+
+def _step(progress: TrainingProgress) -> Step:
+    point = progress.point
+    return Step(
+        stage="train",
+        done=progress.step,
+        total=progress.steps,
+        message=progress.message,
+        train_accuracy=point.train.accuracy if point else None,
+        train_cross_entropy=point.train.cross_entropy if point else None,
+        validation_accuracy=point.validation.accuracy if point and point.validation else None,
+        validation_cross_entropy=point.validation.cross_entropy if point and point.validation else None,
+    )
+
+
+def _write_predictions(
+    path: Path, task: Task, data: _Dataset, usable: NDArray[np.bool_], logits: dict[str, NDArray[np.float32]]
+) -> None:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    tables = []
+    rows = np.flatnonzero(usable)
+    for name, values in logits.items():
+        tables.append(
+            pa.table(
+                {
+                    "checkpoint": [name] * len(rows),
+                    "row": rows,
+                    "logits": pa.array(list(values[rows]), type=pa.list_(pa.float32())),
+                    "scores": pa.array(list(scores(task, values[rows])), type=pa.list_(pa.float32())),
+                }
+            )
+        )
+    pq.write_table(pa.concat_tables(tables), path)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != PREDICTIONS
+    }
+
+
+def _model_file(
+    job: TrainJob,
+    registry: Registry,
+    backbone: Backbone[Any],
+    trained: Trained,
+    evaluations: dict[str, Any],
+    failures: list[dict[str, str]],
+    sha256: dict[str, str],
+) -> ModelFile:
+    trainer = registry.find("trainer", job.trainer)
+    family = registry.find("backbone", job.backbone.split(":")[0])
+    return ModelFile.model_validate(
+        {
+            "task": job.task,
+            "labels": job.labels,
+            "trainer": job.trainer,
+            "trainer_options": job.trainer_options,
+            "trainer_distribution": trainer.distribution,
+            "trainer_version": trainer.version,
+            "backbone": job.backbone,
+            "backbone_options": job.backbone_options,
+            "backbone_distribution": family.distribution,
+            "fingerprint": backbone.fingerprint,
+            "dim": backbone.dim,
+            "thresholds": {"best": {}, "last": {}},
+            "checkpoints": {
+                p.name: {"step": p.step, "seconds": p.seconds} for p in (trained.best, trained.last)
+            },
+            "curve": [point.model_dump() for point in trained.curve],
+            "evaluations": evaluations,
+            "start_seconds": 0.0,
+            "embed_seconds": 0.0,
+            "embedded": 0,
+            "train_seconds": trained.seconds,
+            "ended": trained.ended,
+            "notes": [*backbone.notices(), *trained.notes],
+            "failures": failures,
+            "sha256": sha256,
+        }
+    )

@@ -1,0 +1,62 @@
+"""Runs: each training, embedding or prediction job with its status."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from fieldmark.storage.database import Cursor, Database, now
+
+RunKind = Literal["train", "predict"]
+RunStatus = Literal["running", "finished", "failed", "cancelled", "interrupted"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One job; `name` is the model's name for a training."""
+
+    id: int
+    project_id: int
+    kind: RunKind
+    name: str
+    model_id: int | None
+    status: RunStatus
+    message: str | None
+
+
+_COLUMNS = "id, project_id, kind, name, model_id, status, message"
+
+
+def start_run(db: Database, project_id: int, kind: RunKind, name: str, model_id: int | None = None) -> Run:
+    """Record a run that is about to start; a training gets the id of the model it will leave."""
+
+    def insert(cursor: Cursor) -> tuple[Any, ...]:
+        model = "nextval('model_id')" if kind == "train" else "?"
+        arguments = [project_id, kind, name, *([] if kind == "train" else [model_id]), now()]
+        row = cursor.execute(
+            "insert into run (project_id, kind, name, model_id, status, created)"
+            f" values (?, ?, ?, {model}, 'running', ?) returning {_COLUMNS}",
+            arguments,
+        ).fetchone()
+        assert row is not None
+        return row
+
+    return Run(*db.write(insert))
+
+
+def finish_run(cursor: Cursor, run_id: int, status: RunStatus, message: str | None = None) -> None:
+    """Record how a run ended."""
+    cursor.execute(
+        "update run set status = ?, message = ?, finished = ? where id = ?", [status, message, now(), run_id]
+    ).fetchall()
+
+
+def run_by_id(db: Database, run_id: int) -> Run | None:
+    """Return one run, or None."""
+    row = db.row(f"select {_COLUMNS} from run where id = ?", [run_id])
+    return Run(*row) if row else None
+
+
+def running(db: Database) -> list[Run]:
+    """Return the runs that have not been recorded as ended."""
+    return [Run(*row) for row in db.rows(f"select {_COLUMNS} from run where status = 'running' order by id")]
