@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -49,7 +49,8 @@ def respond(work: Callable[[], Answer], *, as_json: bool, strict: bool = False) 
     from fieldmark.storage.errors import FieldmarkError
 
     try:
-        answer = work()
+        with redirect_stdout(sys.stderr):  # what a plugin prints must not spoil the document
+            answer = work()
     except FieldmarkError as error:
         _end(str(error), as_json)
     except KeyboardInterrupt:

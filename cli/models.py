@@ -132,6 +132,7 @@ def stats(
     offline: OfflineOption = False,
 ) -> None:
     """Print a model's figures, per label and overall, on training, validation and test images."""
+    which = checkpoint_name(checkpoint)
 
     def work() -> Answer:
         from fieldmark.core.models import find_model
@@ -139,9 +140,7 @@ def stats(
         from fieldmark.core.statistics import statistics
 
         with opened(workspace) as ws:
-            found = statistics(
-                ws, find_model(ws, find_project(ws, project), model), checkpoint_name(checkpoint)
-            )
+            found = statistics(ws, find_model(ws, find_project(ws, project), model), which)
         return Answer(found, lambda console: _show(console, found))
 
     respond(work, as_json=as_json)

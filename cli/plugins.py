@@ -74,19 +74,25 @@ def show(
     offline: OfflineOption = False,
 ) -> None:
     """Show one plugin's options."""
+    wanted = _kind(kind)
 
     def work() -> Answer:
-        from fieldmark.core.contracts.terms import KINDS
         from fieldmark.core.registry import load_registry
 
-        if kind not in KINDS:
-            raise typer.BadParameter(f"{kind!r} is no kind: {', '.join(KINDS)}")
-        plugin = load_registry().find(kind, name)
+        plugin = load_registry().find(wanted, name)
         options = [asdict(option) for option in plugin.options]
         document = {"kind": kind, "name": name, "summary": plugin.summary, "options": options}
         return Answer(document, lambda console: _show_one(console, document))
 
     respond(work, as_json=as_json)
+
+
+def _kind(text: str) -> Any:
+    from fieldmark.core.contracts.terms import KINDS
+
+    if text not in KINDS:
+        raise typer.BadParameter(f"{text!r} is no kind: {', '.join(KINDS)}", param_hint="KIND")
+    return text
 
 
 def _show_list(console: Console, found: list[dict[str, str]], problems: list[dict[str, str]]) -> None:

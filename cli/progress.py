@@ -1,4 +1,4 @@
-"""Progress bars on stderr: they never mix with the answer on stdout."""
+"""Progress bars on stderr, for a person who watches: nothing where stderr is a file or a pipe."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ def counting(word: str) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+    console = Console(stderr=True)
     columns = (SpinnerColumn(), TextColumn("{task.description} {task.completed}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(word, total=None)
         yield lambda done: progress.update(task, completed=done)
 
@@ -40,6 +41,7 @@ def steps() -> Iterator[Callable[[Step], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -47,7 +49,7 @@ def steps() -> Iterator[Callable[[Step], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         tasks: dict[str, TaskID] = {}
 
         def tell(step: Step) -> None:

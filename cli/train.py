@@ -53,6 +53,7 @@ def train(
     offline: OfflineOption = False,
 ) -> None:
     """Train a model and print how good it is."""
+    asked, fraction = _task(task), _fraction(validation)
 
     def work() -> Answer:
         from fieldmark.cli.progress import steps, stopwatch
@@ -67,7 +68,7 @@ def train(
         if weights is not None:
             options.append(f"weights={weights.resolve()}")
         request = TrainRequest(
-            task=_task(task),
+            task=asked,
             name=name,
             trainer=trainer,
             trainer_options=trainer_option or (),
@@ -75,7 +76,7 @@ def train(
             backbone_options=options,
             labels=tuple(label or ()),
             minutes=minutes,
-            validation=_fraction(validation),
+            validation=fraction,
             offline=offline,
             seed=seed,
         )

@@ -16,6 +16,7 @@ from fieldmark.core.decide import decide
 from fieldmark.core.job_files import DATASET, RESULT, ModelFile, Step, TrainJob
 from fieldmark.core.model_folder import read_model_file
 from fieldmark.core.models import free_name
+from fieldmark.core.options import stored_options
 from fieldmark.core.registry import Registry
 from fieldmark.storage import models, predictions, projects, runs
 from fieldmark.storage.database import Cursor, now
@@ -88,9 +89,9 @@ def start_training(
         task=request.task,
         labels=list(dataset.labels),
         trainer=trainer_name,
-        trainer_options=trainer.options.model_dump(mode="json"),
+        trainer_options=stored_options(trainer.options),
         backbone=backbone_name,
-        backbone_options=backbone.options.model_dump(mode="json"),
+        backbone_options=stored_options(backbone.options),
         seconds=request.minutes * 60,
         seed=request.seed,
     )

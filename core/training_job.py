@@ -13,6 +13,7 @@ from fieldmark.core.embedding import EmbedItem, embed_images
 from fieldmark.core.evaluation import evaluate
 from fieldmark.core.job_files import DATASET, ModelFile, Step, TrainJob
 from fieldmark.core.model_folder import MODEL_FILE
+from fieldmark.core.options import stored_options
 from fieldmark.core.ready_backbone import ready_backbone
 from fieldmark.core.registry import Registry, load_registry
 from fieldmark.core.scores import scores
@@ -215,7 +216,7 @@ def _model_file(
             "trainer_distribution": trainer.distribution,
             "trainer_version": trainer.version,
             "backbone": job.backbone,
-            "backbone_options": job.backbone_options,
+            "backbone_options": stored_options(backbone.settled_options()),
             "backbone_distribution": family.distribution,
             "fingerprint": backbone.fingerprint,
             "dim": backbone.dim,

@@ -59,6 +59,13 @@ class Backbone(Plugin[O]):
         """Return sentences the person should read after `load`, such as defaults that were assumed."""
         return ()
 
+    def settled_options(self) -> O:
+        """Return the options with every automatic choice made, after `load`.
+
+        They are stored with a model, so that it computes alike on a machine that would choose otherwise.
+        """
+        return self.options
+
     def module(self) -> torch.nn.Module | None:
         """Return float32 [n, 3, h, w] in 0..1 -> [n, dim] as one torch module, or None if there is none."""
         return None

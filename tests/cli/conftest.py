@@ -37,7 +37,9 @@ class Command:
     def environment(self, **more: str) -> dict[str, str]:
         return {**os.environ, "FIELDMARK_LOAD_PLUGINS": "", **more}
 
-    def __call__(self, *arguments: object, code: int | None = 0, json: bool = True, **environment: str) -> Done:
+    def __call__(
+        self, *arguments: object, code: int | None = 0, json: bool = True, **environment: str
+    ) -> Done:
         done = subprocess.run(
             self.arguments(*arguments, json=json),
             cwd=self.folder,
@@ -45,6 +47,7 @@ class Command:
             capture_output=True,
             text=True,
             timeout=300,
+            check=False,
         )
         assert "Traceback" not in done.stderr, done.stderr
         if code is not None:
@@ -57,7 +60,7 @@ def fieldmark(tmp_path: Path) -> Command:
     return Command(tmp_path)
 
 
-def draw(path: Path, shape: str, number: int) -> Path:
+def draw_shape(path: Path, shape: str, number: int) -> Path:
     """A picture that can be told apart from others of its folder, by eye and by model."""
     image = Image.new("RGB", (96, 80), (40 + number * 7 % 100, 90, 140))
     pen = ImageDraw.Draw(image)
@@ -79,5 +82,11 @@ def shapes(tmp_path: Path) -> Path:
     folder = tmp_path / "shapes"
     for shape in ("disc", "square"):
         for number in range(12):
-            draw(folder / shape / f"{number:02}.png", shape, number)
+            draw_shape(folder / shape / f"{number:02}.png", shape, number)
     return folder
+
+
+@pytest.fixture
+def draw():
+    """`draw(path, shape, number)` writes one picture."""
+    return draw_shape

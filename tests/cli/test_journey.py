@@ -18,14 +18,18 @@ def test_from_a_folder_to_predictions_in_three_formats(fieldmark, shapes: Path, 
     labels = fieldmark("labels", "list", 1).document["labels"]
     assert labels == [{"name": n, "images": 12, "default": 12} for n in ("disc", "square")]
 
-    trained = fieldmark("train", "shapes", "--task", "single-label", "--name", "first", "--minutes", "0.2").document
+    trained = fieldmark(
+        "train", "shapes", "--task", "single-label", "--name", "first", "--minutes", "0.2"
+    ).document
     assert trained["model"] == "first"
     assert trained["validation"]["accuracy"] >= 0.75
     assert trained["training"]["count"] + trained["validation"]["count"] == 24
     listed = fieldmark("models").document["models"]
     assert [(m["name"], m["accuracy"]) for m in listed] == [("first", trained["validation"]["accuracy"])]
 
-    stats = {c: fieldmark("stats", "first", "--project", 1, "--checkpoint", c).document for c in ("best", "last")}
+    stats = {
+        c: fieldmark("stats", "first", "--project", 1, "--checkpoint", c).document for c in ("best", "last")
+    }
     assert stats["best"]["validation"] == trained["validation"]
     assert stats["best"]["validation"]["cross_entropy"] <= stats["last"]["validation"]["cross_entropy"]
     steps = [point["step"] for point in stats["best"]["curve"] if point["split"] == "validation"]
@@ -34,7 +38,9 @@ def test_from_a_folder_to_predictions_in_three_formats(fieldmark, shapes: Path, 
 
     outputs = {name: tmp_path / f"out.{name}" for name in ("json", "csv", "grouped-zip")}
     for name, path in outputs.items():
-        said = fieldmark("predict", "first", shapes, "--project", 1, "--format", name, "--output", path).document
+        said = fieldmark(
+            "predict", "first", shapes, "--project", 1, "--format", name, "--output", path
+        ).document
         assert said["predicted"] == 24
     records = json.loads(outputs["json"].read_text("utf-8"))
     assert {(r["model"], r["checkpoint"]) for r in records} == {("first", "best")}
@@ -79,11 +85,15 @@ def test_the_figures_are_scikit_learns_own_on_the_stored_predictions(fieldmark, 
             figures = stats[key]
             assert figures["count"] == len(rows)
             assert math.isclose(figures["accuracy"], metrics.accuracy_score(truth, predicted))
-            assert math.isclose(figures["f1"], metrics.f1_score(truth, predicted, average="macro", zero_division=0))
+            assert math.isclose(
+                figures["f1"], metrics.f1_score(truth, predicted, average="macro", zero_division=0)
+            )
             assert math.isclose(figures["matthews"], metrics.matthews_corrcoef(truth, predicted))
             assert figures["confusion"] == metrics.confusion_matrix(truth, predicted).tolist()
             assert math.isclose(
-                figures["cross_entropy"], metrics.log_loss(truth, list(scores), labels=stats["labels"]), rel_tol=1e-3
+                figures["cross_entropy"],
+                metrics.log_loss(truth, list(scores), labels=stats["labels"]),
+                rel_tol=1e-3,
             )
 
 
