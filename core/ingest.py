@@ -20,7 +20,7 @@ from fieldmark.storage.labels import check_label
 from fieldmark.storage.projects import Project
 from fieldmark.storage.workspace import Workspace
 
-RECOGNISED = 0.5
+UNSURE = 0.5
 LISTED = 1000
 
 
@@ -90,7 +90,7 @@ def recognise(registry: Registry, source: Source, options: Sequence[str] | dict[
         if plugin.kind == "importer" and issubclass(plugin.cls, Importer)
     }
     name = max(sure, key=lambda key: sure[key], default=None)
-    if name is None or sure[name] < RECOGNISED:
+    if name is None or sure[name] <= UNSURE:
         raise FieldmarkError(
             f"no importer recognises {source.label}: name one with --format ({', '.join(sorted(sure))})"
         )

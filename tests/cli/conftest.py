@@ -71,6 +71,7 @@ def draw_shape(path: Path, shape: str, number: int) -> Path:
     else:
         pen.rectangle(box, fill=(200, 30, 60 + number))
         pen.line((0, 0, 95, 79), fill="white", width=1 + number % 5)
+    image.putpixel((95, 0), (number % 256, number // 256, 0))
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
     return path
