@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fieldmark.core.contracts.terms import Task
 from fieldmark.core.duplicates import duplicate_groups
+from fieldmark.core.perceptual import NEAR
 from fieldmark.core.splitting import stratified_split
 from fieldmark.storage import images
 from fieldmark.storage.errors import FieldmarkError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST_IMAGES = 2
+LARGEST_GROUP = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,12 @@ def gather(
     targets = np.zeros((len(kept), len(labels)), dtype=np.uint8)
     for index, chosen in enumerate(marks):
         targets[index, chosen] = 1
-    groups = duplicate_groups([row.sha256 for row in kept], [row.perceptual_hash for row in kept])
+    groups, distance = _groups(kept)
     splits, notes = _split(kept, targets, groups, validation, seed)
+    if distance < NEAR:
+        notes.append(
+            "most images look nearly alike, as from a fixed camera, so only closer copies were kept on one side of the split"
+        )
     if left_out:
         notes.append(f"{left_out} labelled images carry none of the chosen labels and are left out")
     unlabelled = sum(row.state == "unlabelled" for row in rows)
@@ -122,6 +128,22 @@ def _check_enough(labels: Sequence[str], marks: Sequence[Sequence[int]], task: T
             f"each label needs at least {FEWEST_IMAGES} images, one to learn from and one to check with; too few have "
             f"{', '.join(few[:10])}: label more, or choose labels with --label"
         )
+
+
+def _groups(rows: Sequence[ImageRow]) -> tuple[NDArray[np.int64], int]:
+    """Return near-duplicate groups and the distance they were made with.
+
+    Frames of a fixed camera chain into one group that no split could take apart, so the distance shrinks until
+    no group holds more than `LARGEST_GROUP` of the images.
+    """
+    import numpy as np
+
+    shas, hashes = [row.sha256 for row in rows], [row.perceptual_hash for row in rows]
+    for distance in (NEAR, NEAR // 2, NEAR // 4):
+        groups = duplicate_groups(shas, hashes, distance)
+        if np.bincount(groups).max() <= max(LARGEST_GROUP * len(rows), 2):
+            return groups, distance
+    return duplicate_groups(shas, hashes, 0), 0
 
 
 def _split(
