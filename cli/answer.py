@@ -85,7 +85,7 @@ def _end(sentence: str, as_json: bool, code: int = 1) -> None:
 @contextmanager
 def opened(workspace: Path, *, make: bool = False) -> Iterator[Workspace]:
     """Open the workspace for one command, settling first what a killed one left behind."""
-    from fieldmark.core.jobs import recover
+    from fieldmark.core.jobs.control import recover
     from fieldmark.core.train import take_in
     from fieldmark.storage.workspace import create_workspace, open_workspace
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fieldmark.core.job_files import Step
+    from fieldmark.core.jobs.files import Step
 
 _WORDS = {
     "check": "Checking images",

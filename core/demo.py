@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fieldmark.core.job_files import Step
+from fieldmark.core.jobs.files import Step
 from fieldmark.core.projects import create_project
 from fieldmark.core.registry import Registry
 from fieldmark.core.train import TrainRequest, train

@@ -12,7 +12,7 @@ from fieldmark.core.contracts.importer import Example, Importer, Skipped
 from fieldmark.core.contracts.source import Source
 from fieldmark.core.matching import Found, ImageMatcher, Unmatched
 from fieldmark.core.registry import Registry
-from fieldmark.core.sources import open_source
+from fieldmark.core.sources.opening import open_source
 from fieldmark.storage import images
 from fieldmark.storage.annotations import Statement, apply_statements
 from fieldmark.storage.errors import FieldmarkError

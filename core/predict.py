@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fieldmark.core import jobs
 from fieldmark.core.contracts.exporter import ExportContext, PredictedImage
 from fieldmark.core.contracts.terms import CheckpointName
-from fieldmark.core.decide import decide
-from fieldmark.core.decoding import Decoded, DecodeJob, Decoders
-from fieldmark.core.job_files import RESULT, PredictJob, Step
-from fieldmark.core.prediction_job import FAILURES, SCORES
-from fieldmark.core.sources import open_source
-from fieldmark.core.staging import Listed, NotAnImage, Staged, stage
+from fieldmark.core.jobs import control
+from fieldmark.core.jobs.files import RESULT, PredictJob, Step
+from fieldmark.core.jobs.prediction_job import FAILURES, SCORES
+from fieldmark.core.learning.scores import predicted_labels
+from fieldmark.core.pictures.decoding import Decoded, DecodeJob, Decoders
+from fieldmark.core.pictures.staging import Listed, NotAnImage, Staged, stage
+from fieldmark.core.sources.opening import open_source
 from fieldmark.storage import images, models, predictions, runs
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.images import numbered
@@ -220,8 +220,8 @@ def _predict(
             "path": [str(item.path) for item in inputs],
         }
     )
-    worker = jobs.launch(outcome.folder, job, table)
-    for step in jobs.follow(outcome.folder, worker):
+    worker = control.launch(outcome.folder, job, table)
+    for step in control.follow(outcome.folder, worker):
         tell(step)
     result = outcome.folder / RESULT
     rows = pq.read_table(result / SCORES).to_pylist()
@@ -252,7 +252,7 @@ def _prediction(
         sha256=item.sha256,
         split=None,
         truth=None,
-        predicted=decide(model.task, model.labels, row["scores"], thresholds),
+        predicted=predicted_labels(model.task, model.labels, row["scores"], thresholds),
         logits=tuple(row["logits"]),
         scores=tuple(row["scores"]),
     )

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fieldmark.core import jobs
 from fieldmark.core.contracts.terms import Task
-from fieldmark.core.dataset import Dataset, gather
-from fieldmark.core.decide import decide
-from fieldmark.core.job_files import DATASET, RESULT, ModelFile, Step, TrainJob
-from fieldmark.core.model_folder import read_model_file
+from fieldmark.core.jobs import control
+from fieldmark.core.jobs.files import DATASET, RESULT, ModelFile, Step, TrainJob
+from fieldmark.core.jobs.model_folder import read_model_file
+from fieldmark.core.learning.dataset import Dataset, gather
+from fieldmark.core.learning.scores import predicted_labels
 from fieldmark.core.models import free_name
 from fieldmark.core.options import stored_options
 from fieldmark.core.registry import Registry
@@ -97,7 +97,7 @@ def start_training(
     )
     run = runs.start_run(workspace.database, project.id, "train", name)
     return Training(
-        run, jobs.launch(workspace.run_folder(run.id), job, dataset.table), dataset, dataset.notes
+        run, control.launch(workspace.run_folder(run.id), job, dataset.table), dataset, dataset.notes
     )
 
 
@@ -110,7 +110,7 @@ def finish_training(
     """
     folder = workspace.run_folder(training.run.id)
     try:
-        for step in jobs.follow(folder, training.worker):
+        for step in control.follow(folder, training.worker):
             tell(step)
     except FieldmarkError as error:
         _record_end(workspace, training.run, "failed", str(error))
@@ -241,7 +241,9 @@ def _prediction(
         sha256=image["sha256"],
         split=image["split"],
         truth=tuple(saved.labels[position] for position in image["labels"]),
-        predicted=decide(saved.task, saved.labels, row["scores"], saved.thresholds[row["checkpoint"]]),
+        predicted=predicted_labels(
+            saved.task, saved.labels, row["scores"], saved.thresholds[row["checkpoint"]]
+        ),
         logits=tuple(row["logits"]),
         scores=tuple(row["scores"]),
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from fieldmark.core.contracts.importer import Example
 from fieldmark.core.contracts.source import Source
-from fieldmark.core.decoding import Decoded, DecodeJob, Decoders
+from fieldmark.core.pictures.decoding import Decoded, DecodeJob, Decoders
+from fieldmark.core.pictures.staging import Listed, NotAnImage, Staged, disk_reason, stage
 from fieldmark.core.registry import Registry
-from fieldmark.core.sources import open_source
-from fieldmark.core.staging import Listed, NotAnImage, Staged, disk_reason, stage
+from fieldmark.core.sources.opening import open_source
 from fieldmark.storage import images
 from fieldmark.storage.annotations import Statement, apply_statements
 from fieldmark.storage.database import Cursor

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from fieldmark.core.job_files import ERROR, JOB, LOCK, RESULT, PredictJob, Step, TrainJob, append_step
+from fieldmark.core.jobs.files import ERROR, JOB, LOCK, RESULT, PredictJob, Step, TrainJob, append_step
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.files import fsync_folder, replacing
 
@@ -77,14 +77,14 @@ def _work(folder: Path) -> None:
     text = (folder / JOB).read_text("utf-8")
     job: TrainJob | PredictJob
     if json.loads(text)["kind"] == "train":
-        from fieldmark.core.training_job import run_training
+        from fieldmark.core.jobs.training_job import run_training
 
         job = TrainJob.model_validate_json(text)
         work = Work(folder, job.stop_with)
         unfinished = _fresh(folder)
         run_training(job, work, unfinished)
     else:
-        from fieldmark.core.prediction_job import run_prediction
+        from fieldmark.core.jobs.prediction_job import run_prediction
 
         job = PredictJob.model_validate_json(text)
         work = Work(folder, job.stop_with)

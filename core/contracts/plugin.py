@@ -29,7 +29,7 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-O = TypeVar("O", bound=Options, default=Options)  # noqa: E741 - the field's usual letter for options
+O = TypeVar("O", bound=Options, default=Options)
 
 
 class Plugin(ABC, Generic[O]):

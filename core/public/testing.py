@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from fieldmark.core.checks.backbone_rules import BACKBONE_RULES
 from fieldmark.core.checks.contract_rules import GENERAL_RULES, MemorySource, Rule, Sample
-from fieldmark.core.contracts.plugin import Plugin
 from fieldmark.core.checks.exporter_rules import EXPORTER_RULES
 from fieldmark.core.checks.importer_rules import IMPORTER_RULES
 from fieldmark.core.checks.trainer_rules import TRAINER_RULES
+from fieldmark.core.contracts.plugin import Plugin
 
 if TYPE_CHECKING:
     import pytest

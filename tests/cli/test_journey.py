@@ -68,6 +68,7 @@ def test_from_a_folder_to_predictions_in_three_formats(fieldmark, shapes: Path, 
 
 
 def test_the_figures_are_scikit_learns_own_on_the_stored_predictions(fieldmark, shapes: Path) -> None:
+    import numpy as np
     from sklearn import metrics
 
     fieldmark("project", "create", "p")
@@ -92,7 +93,7 @@ def test_the_figures_are_scikit_learns_own_on_the_stored_predictions(fieldmark, 
             assert figures["confusion"] == metrics.confusion_matrix(truth, predicted).tolist()
             assert math.isclose(
                 figures["cross_entropy"],
-                metrics.log_loss(truth, list(scores), labels=stats["labels"]),
+                metrics.log_loss(truth, np.array(scores, dtype=np.float32), labels=stats["labels"]),
                 rel_tol=1e-3,
             )
 

@@ -1,8 +1,10 @@
 """Each rule of the contract turns red for a plugin that breaks it: the kit is only worth what it can catch."""
 
 import io
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -353,6 +355,9 @@ def test_a_module_that_imports_something_heavy_is_caught(
     )
     (tmp_path / "pandas.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(
+        sys.modules, "pandas", ModuleType("pandas")
+    )  # the real one, if there is one, comes back
     import heavy_module_under_test  # type: ignore[import-not-found]
 
     with pytest.raises(AssertionError, match="also imports pandas"):

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import threading
@@ -23,14 +24,14 @@ def test_another_process_is_told_who_holds_the_workspace(workspace: Workspace) -
         "from fieldmark.storage.errors import FieldmarkError\n"
         "try: open_workspace(Path(sys.argv[1]))\nexcept FieldmarkError as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", script, str(workspace.root)], capture_output=True, text=True)
-    import os
-
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(workspace.root)], capture_output=True, text=True, check=False
+    )
     assert f"in use by process {os.getpid()}" in done.stdout
 
 
 def test_no_workspace_names_the_absolute_path(tmp_path: Path) -> None:
-    with pytest.raises(FieldmarkError, match=f"no workspace at {tmp_path}/nowhere"):
+    with pytest.raises(FieldmarkError, match="no workspace at .*/nowhere"):
         open_workspace(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 
@@ -80,7 +81,7 @@ def test_a_migration_that_fails_leaves_the_old_schema(
 
 def test_sql_can_reach_no_file_outside_the_embeddings(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "secret.csv").write_text("a\n1\n")
-    with pytest.raises(Exception, match="Permission Error|disabled"):
+    with pytest.raises(Exception, match=r"Permission Error|disabled"):
         workspace.database.rows(f"select * from read_csv('{tmp_path}/secret.csv')")
 
 
@@ -110,7 +111,9 @@ def test_what_a_killed_process_was_told_is_saved_is_there(tmp_path: Path) -> Non
         "for n in range(10000):\n"
         "    create_project(ws.database, f'p{n}', 'embedded'); print(n, flush=True)\n"
     )
-    child = subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "ws")], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "ws")], stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout is not None
     acknowledged = [int(child.stdout.readline()) for _ in range(50)]
     child.kill()

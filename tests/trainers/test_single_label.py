@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fieldmark import Examples, PluginError, TrainingSet
-from fieldmark.core.training import Trained, train
+from fieldmark.core.learning.training import Trained, train
 from fieldmark.plugins.trainers.single_label import SingleLabel, SingleLabelOptions
 from fieldmark.plugins.trainers.softmax_head import FULL_BATCH
 from fieldmark.testing import Check, contract
@@ -149,8 +149,8 @@ def test_few_images_are_named_and_still_learnt() -> None:
 
 def test_a_short_time_is_kept_with_a_shorter_plan() -> None:
     trained = _run(_data(_examples(1_500, 8, noise=6.0), seconds=1.0), steps=1_000_000, l2=0.0)
-    assert trained.last.step < 1_000_000
-    assert trained.best.classifier is not None
+    assert 20 < trained.last.step < 1_000_000
+    assert trained.seconds < 10
 
 
 def test_identical_images_do_not_blow_up() -> None:

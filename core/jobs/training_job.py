@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from fieldmark.core.contracts.terms import SPLITS, Split, Task
 from fieldmark.core.contracts.trainer import Classifier, Examples, TrainingSet
 from fieldmark.core.embedding import EmbedItem, embed_images
-from fieldmark.core.evaluation import evaluate
-from fieldmark.core.job_files import DATASET, ModelFile, Step, TrainJob
-from fieldmark.core.model_folder import MODEL_FILE
+from fieldmark.core.jobs.files import DATASET, ModelFile, Step, TrainJob
+from fieldmark.core.jobs.model_folder import MODEL_FILE
+from fieldmark.core.jobs.ready_backbone import ready_backbone
+from fieldmark.core.learning.evaluation import evaluate
+from fieldmark.core.learning.scores import scores
+from fieldmark.core.learning.training import Trained, TrainingProgress, train
 from fieldmark.core.options import stored_options
-from fieldmark.core.ready_backbone import ready_backbone
 from fieldmark.core.registry import Registry, load_registry
-from fieldmark.core.scores import scores
-from fieldmark.core.training import Trained, TrainingProgress, train
 from fieldmark.core.worker import Work
 from fieldmark.storage.embeddings import EmbeddingCache
 from fieldmark.storage.errors import FieldmarkError

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Final, cast
 
 from fieldmark.core.contracts.plugin import PluginError
-from fieldmark.core.source_rules import OpenSource, cause, is_litter, printable, unusable
+from fieldmark.core.sources.rules import OpenSource, cause, is_litter, printable, unusable
 from fieldmark.storage.errors import FieldmarkError
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fieldmark.core.contracts.terms import Task
-from fieldmark.core.duplicates import duplicate_groups
-from fieldmark.core.perceptual import NEAR
-from fieldmark.core.splitting import stratified_split
+from fieldmark.core.learning.splitting import stratified_split
+from fieldmark.core.pictures.duplicates import duplicate_groups
+from fieldmark.core.pictures.perceptual import NEAR
 from fieldmark.storage import images
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.images import ImageRow

@@ -1,4 +1,4 @@
-"""The process that decodes what strangers sent: `python -P -m fieldmark.core.decode_child CPU_SECONDS MEMORY_BYTES`.
+"""The process that decodes what strangers sent: `python -P -m fieldmark.core.pictures.decode_child CPU_SECONDS MEMORY_BYTES`.
 
 It reads one JSON line per image on its standard input and answers with one on its standard output. It limits
 itself before the first image, so that a hostile file can cost no more than this process. `core/decoding.py` is
@@ -23,7 +23,7 @@ from typing import Any
 
 from PIL import Image
 
-from fieldmark.core.perceptual import perceptual_hash
+from fieldmark.core.pictures.perceptual import perceptual_hash
 from fieldmark.core.pixels import FORMATS, MAX_PIXELS, size_problem, upright_rgb
 
 THUMBNAIL_SIDE = 256

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fieldmark.core.contracts.plugin import PluginError
-from fieldmark.core.source_rules import MAX_DEPTH, OpenSource, cause, is_litter, printable, unusable
-from fieldmark.core.zip_source import ZipSource
+from fieldmark.core.sources.rules import MAX_DEPTH, OpenSource, cause, is_litter, printable, unusable
+from fieldmark.core.sources.zip_source import ZipSource
 from fieldmark.storage.errors import FieldmarkError
 
 # Office documents are zips too; as files they get a sentence from the importer that is asked to read them.

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from fieldmark.core.contracts.terms import CheckpointName
 from fieldmark.core.contracts.trainer import Classifier
-from fieldmark.core.job_files import ModelFile
+from fieldmark.core.jobs.files import ModelFile
 from fieldmark.core.registry import Registry
 from fieldmark.storage.errors import FieldmarkError
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fieldmark.core.contracts.plugin import Options, PluginError
 from fieldmark.core.contracts.trainer import Classifier, Examples, Progress, Trainer, TrainingSet
-from fieldmark.core.training import TRAIN_ROWS, Cancelled, Trained, TrainingProgress, train
+from fieldmark.core.learning.training import TRAIN_ROWS, Cancelled, Trained, TrainingProgress, train
 from fieldmark.storage.errors import FieldmarkError
 
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageEnhance
 from sklearn.datasets import load_digits
 
-from fieldmark.core.duplicates import duplicate_groups
-from fieldmark.core.perceptual import NEAR, perceptual_hash
+from fieldmark.core.pictures.duplicates import duplicate_groups
+from fieldmark.core.pictures.perceptual import NEAR, perceptual_hash
 
 
 def apart(one: str | None, other: str | None) -> int:

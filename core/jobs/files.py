@@ -14,8 +14,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from fieldmark.core.contracts.terms import CheckpointName, Split, Task
-from fieldmark.core.evaluation import Evaluation
-from fieldmark.core.training import CurvePoint
+from fieldmark.core.learning.evaluation import Evaluation
+from fieldmark.core.learning.training import CurvePoint
 
 JOB = "job.json"
 DATASET = "dataset.parquet"

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fieldmark.core.decoding import Decoded, DecodeJob, Decoders, Limits, Refused
+from fieldmark.core.pictures.decoding import Decoded, DecodeJob, Decoders, Limits, Refused
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="this system has no /proc")
 Check = Callable[[Path], Decoded | Refused]
@@ -297,7 +297,7 @@ def test_closing_leaves_no_process_behind(odd_images: Path, burner: Path, tmp_pa
 @needs_proc
 def test_decoders_end_when_their_parent_is_killed(odd_images: Path, tmp_path: Path) -> None:
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom fieldmark.core.decoding import *\n"
+        "import sys, time\nfrom pathlib import Path\nfrom fieldmark.core.pictures.decoding import *\n"
         "pool = Decoders(1)\n"
         "print(list(pool.check([DecodeJob(Path(sys.argv[1]), Path(sys.argv[2]))]))[0][1].width, flush=True)\n"
         "time.sleep(600)\n"

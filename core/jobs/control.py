@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from fieldmark.core.job_files import (
+from fieldmark.core.jobs.files import (
     DATASET,
     JOB,
     LOCK,
@@ -56,7 +56,7 @@ def launch(folder: Path, job: TrainJob | PredictJob, dataset: pa.Table) -> subpr
         file.write(job.model_dump_json(indent=2).encode())
     with (folder / LOG).open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "fieldmark.core.worker", str(folder)],
+            [sys.executable, "-P", "-m", "fieldmark.core.worker", str(folder)],
             cwd=folder,
             start_new_session=True,
             stdin=subprocess.DEVNULL,

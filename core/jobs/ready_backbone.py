@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fieldmark.core.contracts.backbone import Backbone
-from fieldmark.core.job_files import Step
+from fieldmark.core.jobs.files import Step
 from fieldmark.core.process_environment import worker_environment
 from fieldmark.core.registry import Registry
 from fieldmark.core.worker import Work
@@ -46,7 +46,7 @@ def _fetch(name: str, options: Mapping[str, Any], missing: str, work: Work) -> N
     work.tell(Step(stage="fetch", message=missing))
     request = json.dumps({"backbone": name, "options": dict(options)})
     with subprocess.Popen(
-        [sys.executable, "-m", "fieldmark.core.fetch_child"],
+        [sys.executable, "-P", "-m", "fieldmark.core.jobs.fetch_child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, **worker_environment(offline=False)},

@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 
 from fieldmark.core.contracts.terms import Task
-from fieldmark.core.evaluation import Evaluation, evaluate
-from fieldmark.core.scores import cross_entropy, scores
+from fieldmark.core.learning.evaluation import Evaluation, evaluate
+from fieldmark.core.learning.scores import cross_entropy, scores
 from fieldmark.storage.errors import FieldmarkError
 
 LABELS = ("ant", "bee", "cat", "dog")

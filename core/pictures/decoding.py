@@ -51,7 +51,7 @@ class Decoded:
     mode: str
     """Pillow's name for the pixels in the file, such as RGB, L, P or CMYK."""
     phash: str | None
-    """See `fieldmark.core.perceptual.perceptual_hash`."""
+    """See `fieldmark.core.pictures.perceptual.perceptual_hash`."""
     notes: tuple[str, ...] = ()
     """What was done to it that a person should know."""
 
@@ -173,7 +173,7 @@ class _Child:
         # the keyboard is for this process, which then ends its children in order.
         self.process = subprocess.Popen(
             [
-                sys.executable, "-P", "-m", "fieldmark.core.decode_child",
+                sys.executable, "-P", "-m", "fieldmark.core.pictures.decode_child",
                 str(limits.cpu_seconds), str(limits.memory_bytes),
             ],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
@@ -188,7 +188,7 @@ class _Child:
         if not ready:
             self.kill()
             raise FieldmarkError(
-                "The image decoder did not start. Run `python -m fieldmark.core.decode_child 10 2000000000` to see"
+                "The image decoder did not start. Run `python -m fieldmark.core.pictures.decode_child 10 2000000000` to see"
                 " why; it should wait for input."
             )
 

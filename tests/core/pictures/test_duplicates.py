@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fieldmark.core.duplicates import duplicate_groups
+from fieldmark.core.pictures.duplicates import duplicate_groups
 
 CENTRES = [bytes(np.random.default_rng(seed).integers(0, 256, 32, dtype=np.uint8)) for seed in range(3)] + [
     bytes(32)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from fieldmark.core.embedding import EmbedItem, embed_images
-from fieldmark.core.job_files import DATASET, PredictJob, Step
-from fieldmark.core.model_folder import read_model_file, restore_checkpoint
-from fieldmark.core.ready_backbone import ready_backbone
+from fieldmark.core.jobs.files import DATASET, PredictJob, Step
+from fieldmark.core.jobs.model_folder import read_model_file, restore_checkpoint
+from fieldmark.core.jobs.ready_backbone import ready_backbone
+from fieldmark.core.learning.scores import scores
 from fieldmark.core.registry import load_registry
-from fieldmark.core.scores import scores
 from fieldmark.core.worker import Work
 from fieldmark.storage.embeddings import EmbeddingCache
 from fieldmark.storage.errors import FieldmarkError

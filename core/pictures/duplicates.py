@@ -8,7 +8,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from fieldmark.core.perceptual import BITS, NEAR
+from fieldmark.core.pictures.perceptual import BITS, NEAR
 
 _PAIRS_AT_ONCE = 1 << 20
 _LARGE = 2048

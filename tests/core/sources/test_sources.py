@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fieldmark.core import zip_source
 from fieldmark.core.contracts.plugin import PluginError
-from fieldmark.core.sources import open_source
+from fieldmark.core.sources import zip_source
+from fieldmark.core.sources.opening import open_source
 from fieldmark.storage.errors import FieldmarkError
 
 TREE = {"cat/a.jpg": b"1", "cat/b.jpg": b"22", "dog/a.jpg": b"333", "root.txt": b"4444"}

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fieldmark.core.splitting import folds, stratified_split
+from fieldmark.core.learning.splitting import folds, stratified_split
 from fieldmark.storage.errors import FieldmarkError
 
 Rows = tuple[NDArray[np.uint8], NDArray[np.int64]]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fieldmark.core.contracts.source import IMAGE_SUFFIXES
-from fieldmark.core.source_rules import OpenSource
-from fieldmark.core.sources import FileSource
+from fieldmark.core.sources.opening import FileSource
+from fieldmark.core.sources.rules import OpenSource
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.files import copy_hashed
 from fieldmark.storage.images import name_problem
