@@ -1,6 +1,6 @@
 """Processor time of `fieldmark --help` against `python -c "import typer, rich"`, in turn, median of several runs.
 
-    python benchmarks/start.py [RUNS]
+python benchmarks/start.py [RUNS]
 """
 
 from __future__ import annotations

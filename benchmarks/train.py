@@ -58,7 +58,7 @@ def main() -> None:
             processes(photos, weights, Path(name), given.repeats)
         vectors, answers, _ = plain_embeddings(photos, weights)
         np.savez(Path(name) / "embeddings.npz", vectors=vectors, answers=answers)
-        from fieldmark.core.process_environment import worker_environment
+        from fieldmark.core.jobs.process_environment import worker_environment
 
         command = [sys.executable, __file__, "--head", f"{name}/embeddings.npz"]
         subprocess.run(command, env=os.environ | worker_environment(), check=True)

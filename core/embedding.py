@@ -18,11 +18,11 @@ from PIL import Image
 
 from fieldmark.core.contracts.backbone import Backbone
 from fieldmark.core.contracts.plugin import PluginError
-from fieldmark.core.pixels import UnreadableImage, open_upright
+from fieldmark.core.pictures.pixels import UnreadableImage, open_upright
 from fieldmark.storage.embeddings import EmbeddingCache
 from fieldmark.storage.errors import FieldmarkError
 
-_CONCURRENT_BATCH = 8
+_CONCURRENT_BATCH = 16
 """Images that one thread decodes and embeds in one go; larger batches fall out of the processor's cache."""
 _CACHE_BATCH = 512
 _CACHE_SECONDS = 10.0

@@ -78,7 +78,12 @@ class EmbeddingCache:
             with temporary.open("xb") as file:
                 # Vectors are noise to a compressor, and plain floats read fastest.
                 pq.write_table(
-                    table, file, compression="none", use_dictionary=False, write_page_checksum=True
+                    table,
+                    file,
+                    compression="none",
+                    use_dictionary=False,
+                    write_statistics=False,
+                    write_page_checksum=True,
                 )
                 file.flush()
                 os.fsync(file.fileno())

@@ -27,7 +27,7 @@ from fieldmark.core.jobs.files import (
     TrainJob,
     read_error,
 )
-from fieldmark.core.process_environment import worker_environment
+from fieldmark.core.jobs.process_environment import worker_environment
 from fieldmark.storage import runs
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.files import replacing

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fieldmark.core.embedding import EmbedItem, embed_images
+from fieldmark.core.embedding import EmbedItem
+from fieldmark.core.jobs.features import features
 from fieldmark.core.jobs.files import DATASET, PredictJob, Step
 from fieldmark.core.jobs.model_folder import read_model_file, restore_checkpoint
-from fieldmark.core.jobs.ready_backbone import ready_backbone
 from fieldmark.core.learning.scores import scores
 from fieldmark.core.registry import load_registry
 from fieldmark.core.worker import Work
-from fieldmark.storage.embeddings import EmbeddingCache
-from fieldmark.storage.errors import FieldmarkError
 
 SCORES = "scores.parquet"
 FAILURES = "failures.parquet"
@@ -27,26 +25,22 @@ def run_prediction(job: PredictJob, work: Work, result: Path) -> None:
     registry = load_registry()
     model = read_model_file(job.model)
     classifier = restore_checkpoint(registry, job.model, model, job.checkpoint)
-    backbone = ready_backbone(registry, model.backbone, model.backbone_options, work, offline=job.offline)
-    if backbone.fingerprint != model.fingerprint:
-        raise FieldmarkError(
-            f"the backbone {model.backbone} gives other vectors here than those the model was trained on "
-            "(other weights, precision or version): bring the old weights back, or train the model again"
-        )
     dataset = pq.read_table(work.folder / DATASET)
     items = [
         EmbedItem(sha, Path(path))
         for sha, path in zip(dataset["sha256"].to_pylist(), dataset["path"].to_pylist(), strict=True)
     ]
-    embedded = embed_images(
-        backbone,
+    embedded = features(
+        registry,
+        model.backbone,
+        model.backbone_options,
         items,
-        EmbeddingCache(job.embeddings / backbone.fingerprint),
-        report=lambda done, total: work.tell(Step(stage="predict", done=done, total=total)),
-        cancelled=work.cancelled,
+        job.embeddings,
+        work,
+        offline=job.offline,
+        stage="predict",
+        expected=model.fingerprint,
     )
-    if work.cancelled():
-        raise FieldmarkError("cancelled: nothing was predicted")
     rows = [index for index, found in enumerate(embedded.found) if found]
     logits = classifier.logits(embedded.matrix)
     work.tell(Step(stage="save"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from fieldmark.core.contracts.backbone import Backbone
 from fieldmark.core.jobs.files import Step
-from fieldmark.core.process_environment import worker_environment
+from fieldmark.core.jobs.process_environment import worker_environment
 from fieldmark.core.registry import Registry
 from fieldmark.core.worker import Work
 from fieldmark.storage.errors import FieldmarkError

@@ -9,17 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from fieldmark.core.contracts.terms import SPLITS, Split, Task
 from fieldmark.core.contracts.trainer import Classifier, Examples, TrainingSet
-from fieldmark.core.embedding import EmbedItem, embed_images
+from fieldmark.core.embedding import EmbedItem
+from fieldmark.core.jobs.features import Features, Known, features
 from fieldmark.core.jobs.files import DATASET, ModelFile, Step, TrainJob
 from fieldmark.core.jobs.model_folder import MODEL_FILE
-from fieldmark.core.jobs.ready_backbone import ready_backbone
 from fieldmark.core.learning.evaluation import evaluate
 from fieldmark.core.learning.scores import scores
 from fieldmark.core.learning.training import Trained, TrainingProgress, train
-from fieldmark.core.options import stored_options
 from fieldmark.core.registry import Registry, load_registry
 from fieldmark.core.worker import Work
-from fieldmark.storage.embeddings import EmbeddingCache
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.files import replacing
 
@@ -27,8 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fieldmark.core.contracts.backbone import Backbone
-
+PRETRAINED = "timm:mobilenetv2_100"
 PREDICTIONS = "predictions.parquet"
 SCORED_AT_ONCE = 8192
 
@@ -69,22 +66,20 @@ def run_training(job: TrainJob, work: Work, result: Path) -> None:
             f"the trainer {job.trainer!r} learns from images; this version trains on embeddings only"
         )
     data = _Dataset(work.folder / DATASET, len(job.labels))
-    backbone = ready_backbone(registry, job.backbone, job.backbone_options, work, offline=job.offline)
-    start_seconds = work.seconds()
-    embedded = embed_images(
-        backbone,
+    gathered = features(
+        registry,
+        job.backbone,
+        job.backbone_options,
         [EmbedItem(sha, job.images / sha[:2] / sha) for sha in data.sha256s],
-        EmbeddingCache(job.embeddings / backbone.fingerprint),
-        report=lambda done, total: work.tell(Step(stage="embed", done=done, total=total)),
-        cancelled=work.cancelled,
+        job.embeddings,
+        work,
+        offline=job.offline,
     )
-    if work.cancelled():
-        raise FieldmarkError("cancelled while embedding; the embeddings computed so far are kept")
-    embed_seconds = work.seconds() - start_seconds
-    usable = np.asarray(embedded.found, dtype=bool)
-    matrix = np.zeros((len(usable), backbone.dim), dtype=np.float32)
-    matrix[usable] = embedded.matrix
-    failures = [{"name": data.names[index], "reason": reason} for index, reason in embedded.failures]
+    embed_seconds = work.seconds() - gathered.start_seconds
+    usable = gathered.found
+    matrix = np.zeros((len(usable), gathered.backbone.dim), dtype=np.float32)
+    matrix[usable] = gathered.matrix
+    failures = [{"name": data.names[index], "reason": reason} for index, reason in gathered.failures]
     if not usable.any():
         first = failures[0]["reason"] if failures else "no image"
         raise FieldmarkError(f"none of the {len(usable)} images could be read: {first}")
@@ -121,10 +116,8 @@ def run_training(job: TrainJob, work: Work, result: Path) -> None:
         folder = result / point.name
         folder.mkdir()
         point.classifier.save(folder)
-    model = _model_file(job, registry, backbone, trained, evaluations, failures, _hashes(result))
-    model = model.model_copy(
-        update={"start_seconds": start_seconds, "embed_seconds": embed_seconds, "embedded": embedded.computed}
-    )
+    model = _model_file(job, registry, gathered, trained, evaluations, failures, _hashes(result))
+    model = model.model_copy(update={"embed_seconds": embed_seconds})
     with replacing(result / MODEL_FILE) as file:
         file.write(model.model_dump_json(indent=2).encode())
 
@@ -196,10 +189,21 @@ def _hashes(folder: Path) -> dict[str, str]:
     }
 
 
+def _advice(backbone: Known, name: str) -> list[str]:
+    if backbone.pretrained:
+        return []
+    sentence = (
+        f"The backbone {name} sees colour, texture and simple shape; on photographs of objects a pretrained network "
+        f"is usually better. Choose {PRETRAINED} (fetched once, about 14 MB), or give a .safetensors file you "
+        "already have as its weights, which needs no network."
+    )
+    return [sentence]
+
+
 def _model_file(
     job: TrainJob,
     registry: Registry,
-    backbone: Backbone[Any],
+    gathered: Features,
     trained: Trained,
     evaluations: dict[str, Any],
     failures: list[dict[str, str]],
@@ -216,22 +220,22 @@ def _model_file(
             "trainer_distribution": trainer.distribution,
             "trainer_version": trainer.version,
             "backbone": job.backbone,
-            "backbone_options": stored_options(backbone.settled_options()),
+            "backbone_options": gathered.backbone.options,
             "backbone_distribution": family.distribution,
-            "fingerprint": backbone.fingerprint,
-            "dim": backbone.dim,
+            "fingerprint": gathered.backbone.fingerprint,
+            "dim": gathered.backbone.dim,
             "thresholds": {"best": {}, "last": {}},
             "checkpoints": {
                 p.name: {"step": p.step, "seconds": p.seconds} for p in (trained.best, trained.last)
             },
             "curve": [point.model_dump() for point in trained.curve],
             "evaluations": evaluations,
-            "start_seconds": 0.0,
+            "start_seconds": gathered.start_seconds,
             "embed_seconds": 0.0,
-            "embedded": 0,
+            "embedded": gathered.computed,
             "train_seconds": trained.seconds,
             "ended": trained.ended,
-            "notes": [*backbone.notices(), *trained.notes],
+            "notes": [*gathered.backbone.notices, *_advice(gathered.backbone, job.backbone), *trained.notes],
             "failures": failures,
             "sha256": sha256,
         }

@@ -24,7 +24,7 @@ from typing import Any
 from PIL import Image
 
 from fieldmark.core.pictures.perceptual import perceptual_hash
-from fieldmark.core.pixels import FORMATS, MAX_PIXELS, size_problem, upright_rgb
+from fieldmark.core.pictures.pixels import FORMATS, MAX_PIXELS, size_problem, upright_rgb
 
 THUMBNAIL_SIDE = 256
 _ORIENTATION = 0x0112

@@ -65,7 +65,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one image may cost. How large it may be is in `fieldmark.core.pixels`."""
+    """What one image may cost. How large it may be is in `fieldmark.core.pictures.pixels`."""
 
     cpu_seconds: int = 10
     wall_seconds: float = 30.0

@@ -8,7 +8,7 @@ from PIL import Image
 
 from fieldmark import Backbone, PluginError
 from fieldmark.core.embedding import EmbedItem, embed_images
-from fieldmark.core.process_environment import worker_environment
+from fieldmark.core.jobs.process_environment import worker_environment
 from fieldmark.storage.embeddings import EmbeddingCache
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from fieldmark.core.contracts.importer import Example
 from fieldmark.core.contracts.plugin import PluginError
-from fieldmark.core.sources import open_source
+from fieldmark.core.sources.opening import open_source
 from fieldmark.plugins.importers.class_folders import ClassFolderOptions, ClassFolders
 
 

@@ -11,7 +11,7 @@ from fieldmark.core.checks.contract_rules import MemorySource
 from fieldmark.core.contracts.importer import Description, Example, Skipped
 from fieldmark.core.contracts.plugin import PluginError
 from fieldmark.core.contracts.source import Source
-from fieldmark.core.sources import open_source
+from fieldmark.core.sources.opening import open_source
 from fieldmark.plugins.importers.csv_labels import CsvLabels
 from fieldmark.plugins.importers.csv_onehot import CsvOneHot, OneHotOptions
 

@@ -10,7 +10,7 @@ import pytest
 
 from fieldmark.core.contracts.importer import Example, Importer
 from fieldmark.core.contracts.source import IMAGE_SUFFIXES
-from fieldmark.core.sources import open_source
+from fieldmark.core.sources.opening import open_source
 from fieldmark.plugins.importers.class_folders import ClassFolders
 from fieldmark.plugins.importers.csv_labels import CsvLabels
 from fieldmark.plugins.importers.csv_onehot import CsvOneHot

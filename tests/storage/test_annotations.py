@@ -102,7 +102,10 @@ def test_none_of_these_never_takes_labels_away(workspace, project) -> None:
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(0, 4), st.lists(st.sampled_from(["a", "A", "01", "<b>", "é"]), max_size=3, unique=True)),
+        st.tuples(
+            st.integers(0, 4),
+            st.lists(st.sampled_from(["a", "A", "01", "<b>", "é"]), max_size=3, unique=True),
+        ),
         max_size=12,
     )
 )
@@ -138,7 +141,8 @@ def test_a_taken_name_gets_a_number(workspace, project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("label", "stored"), [(" cat ", "cat"), ("NA", "NA"), ("01", "01"), ("<script>", "<script>"), ("a\nb", "a\nb")]
+    ("label", "stored"),
+    [(" cat ", "cat"), ("NA", "NA"), ("01", "01"), ("<script>", "<script>"), ("a\nb", "a\nb")],
 )
 def test_labels_come_back_as_text(label: str, stored: str) -> None:
     assert labels.check_label(label) == stored

@@ -31,7 +31,7 @@ def test_another_process_is_told_who_holds_the_workspace(workspace: Workspace) -
 
 
 def test_no_workspace_names_the_absolute_path(tmp_path: Path) -> None:
-    with pytest.raises(FieldmarkError, match="no workspace at .*/nowhere"):
+    with pytest.raises(FieldmarkError, match=r"no workspace at .*/nowhere"):
         open_workspace(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
 

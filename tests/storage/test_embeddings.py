@@ -1,5 +1,6 @@
 import hashlib
-import multiprocessing
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -120,19 +121,25 @@ def test_a_damaged_file_is_set_aside_and_the_others_are_read(tmp_path, damage):
     assert cache.read([sha(1), sha(2)], dim=5)[0].all()
 
 
-def _append_many(folder: Path, first: int) -> None:
-    cache = EmbeddingCache(folder)
-    for number in range(first, first + 20):
-        cache.append([sha(number)], vectors_of([number]))
+_APPEND = """
+import sys
+from pathlib import Path
+import numpy as np
+from fieldmark.storage.embeddings import EmbeddingCache
+cache = EmbeddingCache(Path(sys.argv[1]))
+for sha256, number in zip(sys.argv[3:], range(int(sys.argv[2]), 40)):
+    cache.append([sha256], np.array([np.arange(5) + 100 * number], dtype=np.float32))
+"""
 
 
 def test_two_processes_add_at_once_and_lose_nothing(tmp_path):
-    spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=_append_many, args=(tmp_path, first)) for first in (0, 20)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _APPEND, tmp_path, str(first), *[sha(n) for n in range(first, first + 20)]]
+        )
+        for first in (0, 20)
+    ]
+    assert [worker.wait() for worker in workers] == [0, 0]
     found, matrix = EmbeddingCache(tmp_path).read([sha(number) for number in range(40)])
     assert found.all()
     assert np.array_equal(matrix, vectors_of(list(range(40))))

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fieldmark.core.pixels import UnreadableImage, open_upright, size_problem, upright_rgb
+from fieldmark.core.pictures.pixels import UnreadableImage, open_upright, size_problem, upright_rgb
 
 LEFT_RED = np.zeros((40, 60, 3), dtype=np.uint8)
 LEFT_RED[:, :30] = (255, 0, 0)

@@ -1,0 +1,160 @@
+"""Embeddings for a job: from the cache alone when it holds them all, else by loading the backbone.
+
+Loading a backbone costs ten seconds of imports, only to learn its fingerprint; so what it said last time lies
+beside its embeddings, under a key of everything that could make it answer otherwise.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fieldmark.core.embedding import EmbedItem, embed_images
+from fieldmark.core.jobs.files import Stage, Step
+from fieldmark.core.jobs.ready_backbone import ready_backbone
+from fieldmark.core.options import stored_options
+from fieldmark.core.registry import Registry
+from fieldmark.core.worker import Work
+from fieldmark.storage.embeddings import EmbeddingCache
+from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.files import replacing
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+KNOWN = "backbone.json"
+COMPUTED_WITH = ("torch", "torchvision", "timm", "numpy", "pillow")
+
+
+class Known(BaseModel):
+    """What a backbone said of itself when it was loaded."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    fingerprint: str
+    dim: int
+    pretrained: bool
+    options: dict[str, Any]
+    """With every automatic choice made."""
+    notices: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Embeddings of those items that could be read."""
+
+    backbone: Known
+    found: NDArray[np.bool_]
+    """bool [n]."""
+    matrix: NDArray[np.float32]
+    """float32 [found, dim], in the order of the items."""
+    failures: list[tuple[int, str]]
+    computed: int
+    """Images that went through the backbone now."""
+    start_seconds: float
+    """Until the backbone was loaded, or found not to be needed."""
+
+
+def features(
+    registry: Registry,
+    name: str,
+    options: Mapping[str, Any],
+    items: Sequence[EmbedItem],
+    embeddings: Path,
+    work: Work,
+    *,
+    offline: bool,
+    stage: Stage = "embed",
+    expected: str | None = None,
+) -> Features:
+    """Return embeddings for items, computing and caching those that are missing.
+
+    `expected` is the fingerprint that a model was trained on. Raises `FieldmarkError` when the backbone can't be
+    loaded or gives other vectors, or when the work is cancelled; then what was computed stays cached.
+    """
+    key = _key(registry, name, options)
+    known = _recall(embeddings, key)
+    if known and known.fingerprint == (expected or known.fingerprint):
+        found, matrix = EmbeddingCache(embeddings / known.fingerprint).read([item.sha256 for item in items])
+        if found.all():
+            work.tell(Step(stage=stage, done=len(items), total=len(items)))
+            return Features(known, found, matrix, [], 0, work.seconds())
+    backbone = ready_backbone(registry, name, options, work, offline=offline)
+    start_seconds = work.seconds()
+    if expected and backbone.fingerprint != expected:
+        raise FieldmarkError(
+            f"the backbone {name} gives other vectors here than those the model was trained on (other weights, "
+            "precision, device or version): bring the old one back, or train the model again"
+        )
+    folder = embeddings / backbone.fingerprint
+    embedded = embed_images(
+        backbone,
+        items,
+        EmbeddingCache(folder),
+        report=lambda done, total: work.tell(Step(stage=stage, done=done, total=total)),
+        cancelled=work.cancelled,
+    )
+    if work.cancelled():
+        raise FieldmarkError("cancelled while embedding; the embeddings computed so far are kept")
+    said = Known(
+        key=key,
+        fingerprint=backbone.fingerprint,
+        dim=backbone.dim,
+        pretrained=backbone.pretrained,
+        options=stored_options(backbone.settled_options()),
+        notices=list(backbone.notices()),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / KNOWN) as file:
+        file.write(said.model_dump_json(indent=2).encode())
+    return Features(
+        said, embedded.found, embedded.matrix, embedded.failures, embedded.computed, start_seconds
+    )
+
+
+def _recall(embeddings: Path, key: str) -> Known | None:
+    for path in embeddings.glob(f"*/{KNOWN}"):
+        try:
+            known = Known.model_validate_json(path.read_text("utf-8"))
+        except (OSError, ValueError, ValidationError):
+            continue
+        if known.key == key and known.fingerprint == path.parent.name:
+            return known
+    return None
+
+
+def _key(registry: Registry, name: str, options: Mapping[str, Any]) -> str:
+    """Hash everything that could change what the backbone answers: its code, options, files and machine."""
+    plugin = registry.find("backbone", name.split(":")[0])
+    parts: list[Any] = [name, plugin.distribution, plugin.version, platform.node(), platform.processor()]
+    parts += [f"{package} {_version(package)}" for package in COMPUTED_WITH]
+    for option, value in sorted(options.items()):
+        parts.append([option, value])
+        if isinstance(value, str) and Path(value).is_absolute():
+            parts += [_state(path) for path in sorted([Path(value), *Path(value).glob("*")])]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _state(path: Path) -> list[Any]:
+    try:
+        status = path.stat()
+    except OSError:
+        return [str(path), None]
+    return [str(path), status.st_size, status.st_mtime_ns]
