@@ -57,6 +57,7 @@ class _Dataset:
 def run_training(job: TrainJob, work: Work, result: Path) -> None:
     """Do one training and write its model folder; raises `FieldmarkError` for what a person can mend."""
     import numpy as np
+    import sklearn.metrics  # noqa: F401 - two seconds that belong to the worker's start, not to the evaluation
 
     work.tell(Step(stage="start"))
     registry = load_registry()
