@@ -44,6 +44,20 @@ class Answer:
     """Part of the input was refused."""
 
 
+def refuse_options_before_a_command(context: typer.Context) -> None:
+    """End with a sentence when options stand between a group and its command, which would never see them."""
+    if context.invoked_subcommand is None:
+        return
+    for parameter in context.command.params:
+        source = context.get_parameter_source(parameter.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            command = f"{context.info_name} {context.invoked_subcommand}"
+            raise typer.BadParameter(
+                f"write it behind the command: fieldmark {command} … {parameter.opts[0]} …",
+                param_hint=parameter.opts[0],
+            )
+
+
 def respond(work: Callable[[], Answer], *, as_json: bool, strict: bool = False) -> None:
     """Do the work, print its answer, and end the command with the exit code that scripts rely on."""
     from fieldmark.storage.errors import FieldmarkError
@@ -66,20 +80,40 @@ def respond(work: Callable[[], Answer], *, as_json: bool, strict: bool = False) 
     if as_json:
         print(json.dumps(answer.document, ensure_ascii=False))
     else:
-        from rich.console import Console
-
-        answer.show(Console(highlight=False, markup=False, soft_wrap=True))
+        answer.show(_console())
     if answer.nothing_done:
-        print(f"fieldmark: {answer.nothing_done}", file=sys.stderr)
+        tell(answer.nothing_done)
     if answer.nothing_done or (strict and answer.refusals):
         raise typer.Exit(1)
 
 
 def _end(sentence: str, as_json: bool, code: int = 1) -> None:
-    print(f"fieldmark: {sentence}", file=sys.stderr)
+    tell(sentence)
     if as_json:
         print(json.dumps({"error": sentence}, ensure_ascii=False))
     raise typer.Exit(code)
+
+
+def tell(sentence: str) -> None:
+    """Print a sentence for a person on stderr."""
+    print(f"fieldmark: {harmless(sentence)}", file=sys.stderr)
+
+
+def harmless(text: str) -> str:
+    """Return text without what a terminal would obey: a file's name may hold escape sequences."""
+    from fieldmark.core.sources.rules import printable
+
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    class Harmless(Console):
+        def print(self, *objects: Any, **settings: Any) -> None:
+            super().print(*[harmless(o) if isinstance(o, str) else o for o in objects], **settings)
+
+    return Harmless(highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
@@ -92,7 +126,7 @@ def opened(workspace: Path, *, make: bool = False) -> Iterator[Workspace]:
     opened_workspace = create_workspace(workspace) if make else open_workspace(workspace)
     try:
         for sentence in recover(opened_workspace, lambda run: take_in(opened_workspace, run)):
-            print(f"fieldmark: {sentence}", file=sys.stderr)
+            tell(sentence)
         yield opened_workspace
     finally:
         opened_workspace.close()
@@ -107,7 +141,7 @@ def table(console: Console, headings: list[str], rows: list[list[str]]) -> None:
     for heading in headings:
         shown.add_column(heading, overflow="fold")
     for row in rows:
-        shown.add_row(*[Text(cell) for cell in row])
+        shown.add_row(*[Text(harmless(cell)) for cell in row])
     console.print(shown)
 
 

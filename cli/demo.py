@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fieldmark.cli.answer import Answer, JsonOption, OfflineOption, WorkspaceOption, opened, respond
+from fieldmark.cli.answer import Answer, JsonOption, OfflineOption, opened, respond
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from fieldmark.core.demo import Demo
 
 DEMO_WORKSPACE = Path("fieldmark-demo")
+# Without FIELDMARK_WORKSPACE: the demo must not end up among a person's own projects.
+DemoWorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder that holds the demo.")]
 
 
 def demo(
@@ -22,7 +25,7 @@ def demo(
         bool,
         typer.Option("--no-serve", help="Only train and print; the app opens once this version has one."),
     ] = False,
-    workspace: WorkspaceOption = DEMO_WORKSPACE,
+    workspace: DemoWorkspaceOption = DEMO_WORKSPACE,
     as_json: JsonOption = False,
     offline: OfflineOption = False,
 ) -> None:
@@ -59,7 +62,7 @@ def _show(console: Console, done: Demo, root: Path) -> None:
         console.print(
             f"Trained {done.model.name} on {done.labelled} handwritten digits in {done.seconds:.1f} s."
         )
-    name, project, where = done.model.name, done.project.name, f"--workspace {root}"
+    name, project, where = done.model.name, done.project.name, f"--workspace {shlex.quote(str(root))}"
     console.print(f"Accuracy on images it had not seen: {done.accuracy:.1%}")
     console.print(f"{done.unlabelled} digits have no label yet. What to do next:")
     console.print(f"  fieldmark stats {name} --project {project} {where}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 import typer
 
 from fieldmark.cli import demo, labels, models, plugins, predict, projects, train, upload, version
@@ -28,5 +31,8 @@ app.command("version")(version.version)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line; a file name that is no text is printed with its bytes spelt out."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     app()

@@ -12,7 +12,9 @@ from fieldmark.cli.answer import (
     JsonOption,
     OfflineOption,
     WorkspaceOption,
+    harmless,
     opened,
+    refuse_options_before_a_command,
     respond,
     table,
 )
@@ -24,6 +26,7 @@ group = typer.Typer(
     help="List, rename and delete models; without a command it lists.", invoke_without_command=True
 )
 ProjectOption = Annotated[str, typer.Option("--project", help="Id or name of the project.")]
+LONGEST_ROW_LABEL = 30
 CheckpointOption = Annotated[str, typer.Option("--checkpoint", help="best or last.")]
 
 
@@ -43,6 +46,7 @@ def bare(
     offline: OfflineOption = False,
 ) -> None:
     """List, rename and delete models; without a command it lists."""
+    refuse_options_before_a_command(context)
     if context.invoked_subcommand is None:
         list_models(project, workspace, as_json, offline)
 
@@ -171,12 +175,22 @@ def _show(console: Console, found: dict[str, Any]) -> None:
         ]
         table(console, ["label", "images", "accuracy", "precision", "recall", "F1"], rows)
         if report["confusion"]:
-            console.print("Confusion (rows: truth, columns: predicted, labels in the order above):")
-            width = max(len(str(n)) for row in report["confusion"] for n in row)
-            for row in report["confusion"]:
-                console.print("  " + " ".join(f"{n:>{width}}" for n in row))
+            console.print(
+                "Confusion (a row for each true label, a column for each predicted one in the same order):"
+            )
+            _show_confusion(console, [r["label"] for r in report["labels"]], report["confusion"])
     for note in found["notes"]:
         console.print(note)
+
+
+def _show_confusion(console: Console, labels: list[str], counts: list[list[int]]) -> None:
+    from rich.cells import cell_len, set_cell_size
+
+    widest = min(max(cell_len(harmless(label)) for label in labels), LONGEST_ROW_LABEL)
+    width = max(len(str(n)) for row in counts for n in row)
+    for label, row in zip(labels, counts, strict=True):
+        front = set_cell_size(harmless(label), widest)
+        console.print(f"  {front}  " + " ".join(f"{n:>{width}}" for n in row))
 
 
 def _percent(value: float | None) -> str:

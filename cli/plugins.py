@@ -13,6 +13,7 @@ from fieldmark.cli.answer import (
     JsonOption,
     OfflineOption,
     WorkspaceOption,
+    refuse_options_before_a_command,
     respond,
     table,
 )
@@ -31,6 +32,7 @@ def bare(
     offline: OfflineOption = False,
 ) -> None:
     """What is installed; without a command it lists."""
+    refuse_options_before_a_command(context)
     if context.invoked_subcommand is None:
         list_plugins(workspace, as_json, offline)
 

@@ -71,8 +71,10 @@ def predict(
                 outcome = prediction.predict_project(ws, found, chosen, which, offline=offline, tell=tell)
             else:
                 outcome = prediction.predict_files(ws, chosen, which, paths or (), offline=offline, tell=tell)
-            lost = export_predictions(ws, exporter, found, outcome, output) if outcome.predicted else []
-            prediction.forget(ws, outcome)
+            try:
+                lost = export_predictions(ws, exporter, found, outcome, output) if outcome.predicted else []
+            finally:
+                prediction.forget(ws, outcome)
         document = {
             "model": chosen.name,
             "checkpoint": which,

@@ -52,8 +52,9 @@ def create(
     """Make a project, and the workspace where there is none."""
 
     def work() -> Answer:
-        from fieldmark.core.projects import create_project
+        from fieldmark.core.projects import check_name, create_project
 
+        check_name(name)  # a name that is refused must not leave a workspace behind
         with opened(workspace, make=True) as ws:
             project = create_project(ws, name)
             root = ws.root

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -47,7 +48,7 @@ def train(
     validation: Annotated[
         str, typer.Option("--validation", help="Percent of the images, or user-defined.")
     ] = "20",
-    seed: Annotated[int, typer.Option("--seed", help="Another number, another split.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Another number, another split.")] = 0,
     workspace: WorkspaceOption = DEFAULT_WORKSPACE,
     as_json: JsonOption = False,
     offline: OfflineOption = False,
@@ -111,11 +112,14 @@ def _fraction(text: str) -> float | None:
     if text == "user-defined":
         return None
     try:
-        return float(text.removesuffix("%")) / 100
+        percent = float(text.removesuffix("%"))
     except ValueError:
+        percent = math.nan
+    if not math.isfinite(percent):
         raise typer.BadParameter(
             f"{text!r} is neither a percentage nor user-defined", param_hint="--validation"
-        ) from None
+        )
+    return percent / 100
 
 
 def _show(console: Console, document: dict[str, Any]) -> None:

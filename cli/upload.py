@@ -48,6 +48,11 @@ def upload(
 ) -> None:
     """Store images in a project; bad files are listed and the rest goes in."""
 
+    if use_split and not labels_from_folder:
+        raise typer.BadParameter(
+            "the folders tell the sets, so add --labels-from-folder", param_hint="--use-split"
+        )
+
     def work() -> Answer:
         from fieldmark.cli.progress import counting, stopwatch
         from fieldmark.core.projects import find_project

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import stat
 from pathlib import Path
 from typing import Any
 
 from fieldmark.core.contracts.exporter import Exporter
+from fieldmark.core.plugin_calls import blamed_on
 from fieldmark.core.predict import Predicted, export_context, export_records
+from fieldmark.core.sources.rules import cause
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.files import replacing
 from fieldmark.storage.projects import Project
@@ -19,7 +22,13 @@ def check_target(exporter: Exporter[Any], target: Path) -> None:
         raise FieldmarkError(
             f"the exporter {exporter.name!r} writes labels, not predictions: choose another --format"
         )
-    if target.is_dir():
+    try:
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        mode = 0
+    except (OSError, ValueError) as error:
+        raise FieldmarkError(f"{target} can't be written: {cause(error)}; name another file") from error
+    if stat.S_ISDIR(mode):
         raise FieldmarkError(
             f"{target} is a folder: name a file, such as {target / ('predictions' + exporter.suffix)}"
         )
@@ -32,8 +41,14 @@ def check_target(exporter: Exporter[Any], target: Path) -> None:
 def export_predictions(
     workspace: Workspace, exporter: Exporter[Any], project: Project, outcome: Predicted, target: Path
 ) -> list[str]:
-    """Write what was predicted to `target`; return a sentence for each thing that the format could not carry."""
+    """Write what was predicted to `target`; return a sentence for each thing that the format could not carry.
+
+    Raises `FieldmarkError` that names the exporter or the target; then `target` is as it was.
+    """
     context = export_context(outcome, project)
-    with replacing(target) as file:
+    title = f"exporter '{exporter.name}'"
+    with blamed_on(title):
+        lost = exporter.loses(context)
+    with replacing(target) as file, blamed_on(title, OSError):  # `replacing` says which file a full disk hit
         exporter.write(export_records(workspace, outcome), context, file)
-    return exporter.loses(context)
+    return lost

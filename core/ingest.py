@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fieldmark.core.contracts.importer import Example, Importer, Skipped
 from fieldmark.core.contracts.source import Source
 from fieldmark.core.matching import Found, ImageMatcher, Unmatched
-from fieldmark.core.registry import Registry
+from fieldmark.core.plugin_calls import blamed_on
+from fieldmark.core.registry import Registered, Registry
 from fieldmark.core.sources.opening import open_source
 from fieldmark.storage import images
-from fieldmark.storage.annotations import Statement, apply_statements
+from fieldmark.storage.annotations import Changed, Statement, apply_statements
+from fieldmark.storage.database import Cursor
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.labels import check_label
 from fieldmark.storage.projects import Project
@@ -61,52 +64,96 @@ def import_labels(
 ) -> LabelReport:
     """Read labels for images that the project holds, in one transaction.
 
-    `format_name` None takes the importer that recognises the file best; `dry_run` reports and writes nothing.
+    `format_name` None takes the importer that recognises the file best; `dry_run` reports what would change, by
+    making the change and taking it back.
     Raises `FieldmarkError` when the file can't be read or no importer recognises it; then nothing is written.
     """
     with open_source(path) as source:
-        importer = (
-            registry.importer(format_name, options) if format_name else recognise(registry, source, options)
-        )
-        report = LabelReport(format=importer.name)
-        report.notes += importer.describe(source).notes
+        name, notes = (format_name, []) if format_name else recognise(registry, source)
+        importer = registry.importer(name, options)
+        title = _title(registry.find("importer", name))
+        report = LabelReport(format=importer.name, notes=notes)
+        with blamed_on(title):
+            report.notes += importer.describe(source).notes
         matcher = ImageMatcher(images.names_and_aliases(workspace.database, project.id))
-        statements = list(_statements(importer, source, matcher, use_split, report, progress))
+        rows = _rows(title, importer, source)
+        statements = list(_statements(rows, matcher, use_split, report, progress))
     report.splits_used = use_split
-    if dry_run or not statements:
-        return report
-    changed = workspace.database.write(
-        lambda cursor: apply_statements(cursor, project.id, statements, "import", author)
-    )
-    report.images, report.annotations = changed.images, changed.annotations
+    if statements:
+        changed = _write(workspace, project, statements, author, dry_run)
+        report.images, report.annotations = changed.images, changed.annotations
     return report
 
 
-def recognise(registry: Registry, source: Source, options: Sequence[str] | dict[str, Any]) -> Importer[Any]:
-    """Return the importer that is surest of the source; raises `FieldmarkError` when none is sure enough."""
-    sure = {
-        plugin.name: plugin.cls.recognises(source)
-        for plugin in registry.plugins
-        if plugin.kind == "importer" and issubclass(plugin.cls, Importer)
-    }
+class _TakenBack(Exception):
+    def __init__(self, changed: Changed) -> None:
+        super().__init__()
+        self.changed = changed
+
+
+def _write(
+    workspace: Workspace, project: Project, statements: Sequence[Statement], author: str, dry_run: bool
+) -> Changed:
+    def change(cursor: Cursor) -> Changed:
+        changed = apply_statements(cursor, project.id, statements, "import", author)
+        if dry_run:
+            raise _TakenBack(changed)
+        return changed
+
+    try:
+        return workspace.database.write(change)
+    except _TakenBack as taken_back:
+        return taken_back.changed
+
+
+def recognise(registry: Registry, source: Source) -> tuple[str, list[str]]:
+    """Return the name of the importer that is surest of the source, and a sentence for each that failed to look.
+
+    Raises `FieldmarkError` when none is sure enough.
+    """
+    sure: dict[str, float] = {}
+    notes: list[str] = []
+    for plugin in registry.of_kind("importer"):
+        try:
+            with blamed_on(_title(plugin)):
+                sure[plugin.name] = _confidence(plugin, source)
+        except FieldmarkError as error:
+            sure[plugin.name] = 0.0
+            notes.append(f"Not asked further whether it knows {source.label}: {error}.")
     name = max(sure, key=lambda key: sure[key], default=None)
     if name is None or sure[name] <= UNSURE:
+        failed = "".join(f". {note}" for note in notes).rstrip(".")
         raise FieldmarkError(
-            f"no importer recognises {source.label}: name one with --format ({', '.join(sorted(sure))})"
+            f"no importer recognises {source.label}: name one with --format ({', '.join(sorted(sure))}){failed}"
         )
-    return registry.importer(name, options)
+    return name, notes
+
+
+def _confidence(plugin: Registered, source: Source) -> float:
+    sure = float(cast("type[Importer[Any]]", plugin.cls).recognises(source))
+    if not isfinite(sure):
+        raise ValueError(f"its confidence is {sure}")
+    return sure
+
+
+def _title(plugin: Registered) -> str:
+    return f"{plugin.title} of {plugin.distribution} {plugin.version}"
+
+
+def _rows(title: str, importer: Importer[Any], source: Source) -> Iterator[Example | Skipped]:
+    with blamed_on(title):
+        yield from importer.read(source)
 
 
 def _statements(
-    importer: Importer[Any],
-    source: Source,
+    rows: Iterator[Example | Skipped],
     matcher: ImageMatcher,
     use_split: bool,
     report: LabelReport,
     progress: Callable[[int], None],
 ) -> Iterator[Statement]:
     splits: Counter[str] = Counter()
-    for found in importer.read(source):
+    for found in rows:
         report.rows += 1
         if report.rows % 1000 == 0:
             progress(report.rows)
@@ -138,10 +185,11 @@ def _statements(
 
 
 def _statement(example: Example, image_id: int, use_split: bool) -> Statement:
+    sure = {check_label(label): example.confidences.get(label) for label in reversed(example.labels)}
     labels = tuple(dict.fromkeys(check_label(label) for label in example.labels))
     state = example.state if example.state in ("none-of-these", "ignored") else None
     default = check_label(example.default_label) if example.default_label else None
-    confidences = tuple(example.confidences.get(label) for label in labels) if example.confidences else ()
+    confidences = tuple(sure[label] for label in labels) if example.confidences else ()
     return Statement(image_id, labels, default, state, example.split if use_split else None, confidences)
 
 

@@ -68,8 +68,13 @@ def free_name(workspace: Workspace, project: Project, stem: str, wanted: str | N
 
     Raises `FieldmarkError` with a free name when `wanted` is taken or not fit for a web address.
     """
-    taken = {model.name for model in models.models(workspace.database, project.id)}
-    taken |= {run.name for run in runs.running(workspace.database) if run.project_id == project.id}
+    present = {model.name for model in models.models(workspace.database, project.id)}
+    coming = {
+        run.name
+        for run in runs.running(workspace.database)
+        if run.project_id == project.id and run.kind == "train"
+    }
+    taken = present | coming
 
     def numbered(name: str) -> str:
         number = 1
@@ -86,7 +91,12 @@ def free_name(workspace: Workspace, project: Project, stem: str, wanted: str | N
             f"{wanted!r} can't be a model's name: letters, digits, '.', '_' and '-', at most 64; {free!r} is free"
         )
     if wanted in taken:
-        raise FieldmarkError(f"there is a model called {wanted!r} already; {numbered(wanted[:60])!r} is free")
+        problem = (
+            f"there is a model called {wanted!r} already"
+            if wanted in present
+            else f"a model called {wanted!r} is being trained now"
+        )
+        raise FieldmarkError(f"{problem}; {numbered(wanted[:60])!r} is free")
     return wanted
 
 

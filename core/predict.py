@@ -18,9 +18,9 @@ from fieldmark.core.jobs.files import RESULT, PredictJob, Step
 from fieldmark.core.jobs.prediction_job import FAILURES, SCORES
 from fieldmark.core.learning.scores import predicted_labels
 from fieldmark.core.pictures.decoding import Decoded, DecodeJob, Decoders
-from fieldmark.core.pictures.staging import Listed, NotAnImage, Staged, stage
-from fieldmark.core.sources.opening import open_source
+from fieldmark.core.pictures.staging import Listed, Staged, opened, stage
 from fieldmark.storage import images, models, predictions, runs
+from fieldmark.storage.database import Cursor
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.images import numbered
 from fieldmark.storage.models import Model
@@ -73,12 +73,8 @@ def predict_files(
     """
     run = runs.start_run(workspace.database, model.project_id, "predict", model.name, model.id)
     outcome = Predicted(run, model, checkpoint, workspace.run_folder(run.id))
-    inputs: list[Input] = []
     with _recorded(workspace, run):
-        with Decoders() as decoders:
-            for number, path in enumerate(paths):
-                inputs += _admitted(path, outcome.folder / "inputs" / str(number), decoders, outcome)
-                tell(Step(stage="check", done=outcome.seen))
+        inputs = list(_admitted(paths, outcome.folder / "inputs", outcome, tell))
         if not inputs:
             workspace.database.write(
                 lambda cursor: runs.finish_run(cursor, run.id, "failed", "nothing to predict")
@@ -138,56 +134,56 @@ def forget(workspace: Workspace, outcome: Predicted) -> None:
 
 @contextmanager
 def _recorded(workspace: Workspace, run: Run) -> Iterator[None]:
-    """Write down how a prediction run ended if it fails or is cancelled."""
+    """Write down how a prediction run ended if it fails or is cancelled, and keep no copy of its inputs."""
     workspace.run_folder(run.id).mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException as error:
         status: runs.RunStatus = "failed" if isinstance(error, FieldmarkError) else "cancelled"
         message = str(error)
+        shutil.rmtree(workspace.run_folder(run.id), ignore_errors=True)
         workspace.database.write(lambda cursor: runs.finish_run(cursor, run.id, status, message))
         raise
 
 
-def _admitted(path: Path, folder: Path, decoders: Decoders, outcome: Predicted) -> Iterator[Input]:
-    """Copy the images under `path` into the run's folder; list what the sandboxed decoder refuses."""
-    try:
-        source = open_source(path)
-    except FieldmarkError as error:
-        outcome.seen += 1
-        outcome.refused.append(Listed(path.name or str(path), str(error)))
-        return
-    folder.mkdir(parents=True)
-    with source:
-        staged = _welcome(stage(source, folder), outcome)
+def _admitted(
+    paths: Sequence[Path], folder: Path, outcome: Predicted, tell: Callable[[Step], None]
+) -> Iterator[Input]:
+    """Copy images into the run's folder; list what can't be read or the sandboxed decoder refuses."""
+    folder.mkdir()
+    staged = _staged(paths, folder, outcome)
+    with Decoders() as decoders:
         while batch := list(itertools.islice(staged, BATCH)):
-            jobs_of = (DecodeJob(item.path, folder / "thumbnail.jpg", item) for item in batch)
-            for job, result in decoders.check(jobs_of):
+            jobs = (DecodeJob(item.path, folder / "thumbnail.jpg", item) for item in batch)
+            for job, result in decoders.check(jobs):
                 if isinstance(result, Decoded):
                     yield Input(None, job.key.name, job.key.sha256, job.key.path)
                 else:
                     outcome.refused.append(Listed(job.key.name, result.reason))
                     job.key.path.unlink(missing_ok=True)
+            tell(Step(stage="check", done=outcome.seen))
 
 
-def _welcome(files: Iterator[Staged | Listed], outcome: Predicted) -> Iterator[Staged]:
-    for file in files:
-        outcome.seen += 1
-        if isinstance(file, Staged):
-            yield file
-        else:
-            (outcome.skipped if isinstance(file, NotAnImage) else outcome.refused).append(file)
+def _staged(paths: Sequence[Path], folder: Path, outcome: Predicted) -> Iterator[Staged]:
+    numbers = itertools.count()
+    for path in paths:
+        source = opened(path, outcome)
+        if source is not None:
+            with source:
+                yield from stage(source, folder, numbers, outcome)
 
 
 def _distinct(inputs: Sequence[Input]) -> list[Input]:
     """Number names that come twice: two folders may both hold `a.jpg`."""
     given: set[str] = set()
+    numbers: dict[str, int] = {}
     result = []
     for item in inputs:
-        name, number = item.name, 1
+        name, number = item.name, numbers.get(item.name, 1)
         while name in given:
             number += 1
             name = numbered(item.name, number)
+        numbers[item.name] = number
         given.add(name)
         result.append(Input(item.image_id, name, item.sha256, item.path))
     return result
@@ -224,19 +220,24 @@ def _predict(
     for step in control.follow(outcome.folder, worker):
         tell(step)
     result = outcome.folder / RESULT
-    rows = pq.read_table(result / SCORES).to_pylist()
-    stored = [_prediction(outcome, inputs[row["row"]], row, thresholds) for row in rows]
     outcome.refused += [
         Listed(inputs[row["row"]].name, row["reason"]) for row in pq.read_table(result / FAILURES).to_pylist()
     ]
-    outcome.predicted = len(stored)
     outcome.paths.update({item.sha256: item.path for item in inputs})
 
-    def record(cursor: Any) -> None:
-        predictions.add_predictions(cursor, stored)
+    def record(cursor: Cursor) -> int:
+        predicted = 0
+        with pq.ParquetFile(result / SCORES) as file:
+            for block in file.iter_batches(BATCH):
+                rows = block.to_pylist()
+                predicted += len(rows)
+                predictions.add_predictions(
+                    cursor, [_prediction(outcome, inputs[row["row"]], row, thresholds) for row in rows]
+                )
         runs.finish_run(cursor, outcome.run.id, "finished")
+        return predicted
 
-    workspace.database.write(record)
+    outcome.predicted = workspace.database.write(record)
 
 
 def _prediction(

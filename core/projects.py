@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unicodedata import category
 
 from fieldmark.storage import models, projects
 from fieldmark.storage.errors import FieldmarkError
@@ -16,10 +17,15 @@ LONGEST_NAME = 200
 
 def create_project(workspace: Workspace, name: str) -> Project:
     """Make a project with the embedded backbone; raises `FieldmarkError` for a name that can't be used."""
+    return projects.create_project(workspace.database, check_name(name), DEFAULT_BACKBONE)
+
+
+def check_name(name: str) -> str:
+    """Return the name as it will be stored; raises `FieldmarkError` for one that no project can have."""
     cleaned = name.strip()
     if not cleaned:
         raise FieldmarkError("a project needs a name")
-    if len(cleaned) > LONGEST_NAME or any(ord(c) < 32 or "\ud800" <= c <= "\udfff" for c in cleaned):
+    if len(cleaned) > LONGEST_NAME or any(category(c) in ("Cc", "Cs") for c in cleaned):
         raise FieldmarkError(
             f"the project name {cleaned[:40]!r} can't be used: up to {LONGEST_NAME} characters on one line"
         )
@@ -27,7 +33,7 @@ def create_project(workspace: Workspace, name: str) -> Project:
         raise FieldmarkError(
             f"a project can't be called {cleaned!r}: a number alone would read as a project's id"
         )
-    return projects.create_project(workspace.database, cleaned, DEFAULT_BACKBONE)
+    return cleaned
 
 
 def find_project(workspace: Workspace, named: str) -> Project:

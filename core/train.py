@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fieldmark.core.contracts.terms import Task
 from fieldmark.core.jobs import control
 from fieldmark.core.jobs.files import DATASET, RESULT, ModelFile, Step, TrainJob
-from fieldmark.core.jobs.model_folder import read_model_file
+from fieldmark.core.jobs.model_folder import PREDICTIONS, read_model_file
 from fieldmark.core.learning.dataset import Dataset, gather
 from fieldmark.core.learning.scores import predicted_labels
 from fieldmark.core.models import free_name
@@ -21,13 +22,18 @@ from fieldmark.core.registry import Registry
 from fieldmark.storage import models, predictions, projects, runs
 from fieldmark.storage.database import Cursor, now
 from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.files import fsync_folder
+from fieldmark.storage.labels import check_label
 from fieldmark.storage.models import Checkpoint, CurvePoint, Model, Threshold
 from fieldmark.storage.predictions import Prediction
 from fieldmark.storage.projects import Project
 from fieldmark.storage.runs import Run
 from fieldmark.storage.workspace import Workspace
 
-PREDICTIONS = "predictions.parquet"
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+STORED_AT_ONCE = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +85,8 @@ def start_training(
     backbone_name, options = _backbone(project, request)
     backbone = registry.backbone(backbone_name, options)
     name = free_name(workspace, project, request.task, request.name)
-    dataset = gather(workspace, project, request.task, request.labels, request.validation, request.seed)
+    wanted = tuple(check_label(label) for label in request.labels)
+    dataset = gather(workspace, project, request.task, wanted, request.validation, request.seed)
     job = TrainJob(
         images=workspace.image_folder,
         embeddings=workspace.embeddings,
@@ -135,11 +142,11 @@ def take_in(workspace: Workspace, run: Run) -> Model:
     if result.exists():
         shutil.rmtree(folder, ignore_errors=True)
         result.replace(folder)
+        fsync_folder(workspace.models)
     saved = read_model_file(folder)
     model = _model(run, saved)
-    table = pq.read_table(folder / PREDICTIONS)
-    dataset = pq.read_table(workspace.run_folder(run.id) / DATASET).to_pylist()
-    stored = [_prediction(run, saved, row, dataset) for row in table.to_pylist()]
+    columns = ["image_id", "name", "sha256", "split", "labels"]
+    dataset = pq.read_table(workspace.run_folder(run.id) / DATASET, columns=columns)
 
     def record(cursor: Cursor) -> None:
         models.add_model(
@@ -158,7 +165,8 @@ def take_in(workspace: Workspace, run: Run) -> Model:
                 for split, report in splits.items()
             },
         )
-        predictions.add_predictions(cursor, stored)
+        for stored in _predictions(run, saved, folder / PREDICTIONS, dataset):
+            predictions.add_predictions(cursor, stored)
         runs.finish_run(cursor, run.id, "finished")
 
     workspace.database.write(record)
@@ -227,11 +235,21 @@ def _curve(saved: ModelFile) -> list[CurvePoint]:
     ]
 
 
-def _prediction(
-    run: Run, saved: ModelFile, row: Mapping[str, Any], dataset: Sequence[Mapping[str, Any]]
-) -> Prediction:
+def _predictions(run: Run, saved: ModelFile, path: Path, dataset: pa.Table) -> Iterator[list[Prediction]]:
+    """Yield what both checkpoints said, some thousand rows at a time: a million images never lie in memory."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(batch_size=STORED_AT_ONCE):
+            seen = dataset.take(batch.column("row")).to_pylist()
+            yield [
+                _prediction(run, saved, row, image)
+                for row, image in zip(batch.to_pylist(), seen, strict=True)
+            ]
+
+
+def _prediction(run: Run, saved: ModelFile, row: Mapping[str, Any], image: Mapping[str, Any]) -> Prediction:
     assert run.model_id is not None
-    image = dataset[row["row"]]
     return Prediction(
         run_id=run.id,
         model_id=run.model_id,

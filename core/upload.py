@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fieldmark.core.contracts.importer import Example
-from fieldmark.core.contracts.source import Source
+from fieldmark.core.contracts.plugin import PluginError
 from fieldmark.core.pictures.decoding import Decoded, DecodeJob, Decoders
-from fieldmark.core.pictures.staging import Listed, NotAnImage, Staged, disk_reason, stage
+from fieldmark.core.pictures.staging import Listed, Staged, disk_reason, opened, stage
 from fieldmark.core.registry import Registry
-from fieldmark.core.sources.opening import open_source
+from fieldmark.core.sources.opening import FileSource
+from fieldmark.core.sources.rules import OpenSource
 from fieldmark.storage import images
-from fieldmark.storage.annotations import Statement, apply_statements
+from fieldmark.storage.annotations import AnnotationSource, Statement, apply_statements
 from fieldmark.storage.database import Cursor
 from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.images import Content
 from fieldmark.storage.labels import check_label
 from fieldmark.storage.projects import Project
 from fieldmark.storage.workspace import Workspace
@@ -50,6 +52,35 @@ class UploadWishes:
     """True: what lies in folders called validation or test goes into those sets."""
     author: str = "local"
 
+    @property
+    def source(self) -> AnnotationSource:
+        """Who the labels come from."""
+        return "import" if self.labels_from_folder else "human"
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A staged file with what is to be said about it."""
+
+    file: Staged
+    labels: tuple[str, ...]
+    split: str | None
+
+    @property
+    def sha256(self) -> str:
+        return self.file.sha256
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """What one transaction did."""
+
+    fresh: list[tuple[_Arrival, str]]
+    """New images with the name each got."""
+    again: list[tuple[_Arrival, str, tuple[str, ...]]]
+    """Pictures that were there already, with the image's name and the labels it had."""
+    labels: int
+
 
 def upload(
     workspace: Workspace,
@@ -66,35 +97,57 @@ def upload(
     labels = tuple(check_label(label) for label in wishes.labels)
     report = UploadReport()
     with workspace.staging() as staging, Decoders() as decoders:
-        for path in paths:
-            try:
-                source = open_source(path)
-            except FieldmarkError as error:
-                report.seen += 1
-                report.refused.append(Listed(path.name or str(path), str(error)))
-                continue
-            with source:
-                said = _said_by_folders(registry, source) if wishes.labels_from_folder else {}
-                intake = _Intake(workspace, project, labels, said, wishes, report)
-                staged = _welcome(stage(source, staging), report)
-                while batch := list(itertools.islice(staged, BATCH)):
-                    intake.take(batch, decoders, staging)
-                    progress(report.seen)
+        intake = _Intake(workspace, project, wishes, report, staging, decoders)
+        arrivals = _arrivals(registry, paths, labels, wishes, staging, report)
+        while batch := list(itertools.islice(arrivals, BATCH)):
+            intake.take(batch)
+            progress(report.seen)
     return report
 
 
-def _said_by_folders(registry: Registry, source: Source) -> dict[str, Example]:
+def _arrivals(
+    registry: Registry,
+    paths: Sequence[Path],
+    labels: tuple[str, ...],
+    wishes: UploadWishes,
+    staging: Path,
+    report: UploadReport,
+) -> Iterator[_Arrival]:
+    numbers = itertools.count()
+    for path in paths:
+        source = opened(path, report)
+        if source is None:
+            continue
+        with source:
+            said = _said_by_folders(registry, source, path) if wishes.labels_from_folder else {}
+            for staged in stage(source, staging, numbers, report):
+                example = said.get(staged.name)
+                own = _folder_labels(staged, example, report) if wishes.labels_from_folder else ()
+                split = example.split if example and wishes.use_split else None
+                yield _Arrival(staged, tuple(dict.fromkeys([*own, *labels])), split)
+
+
+def _said_by_folders(registry: Registry, source: OpenSource, path: Path) -> dict[str, Example]:
+    if isinstance(source, FileSource):
+        return {source.label: Example(source.label, labels=(path.absolute().parent.name,))}
     importer = registry.importer("class-folders", {})
-    return {found.image: found for found in importer.read(source) if isinstance(found, Example)}
+    try:
+        return {found.image: found for found in importer.read(source) if isinstance(found, Example)}
+    except PluginError:
+        return {}  # no file with an image's ending: what turns out to be an image is stored without a label
 
 
-def _welcome(files: Iterator[Staged | Listed], report: UploadReport) -> Iterator[Staged]:
-    for file in files:
-        report.seen += 1
-        if isinstance(file, Staged):
-            yield file
-        else:
-            (report.skipped if isinstance(file, NotAnImage) else report.refused).append(file)
+def _folder_labels(staged: Staged, example: Example | None, report: UploadReport) -> list[str]:
+    if example is None:
+        report.notes.append(Listed(staged.name, "lies in no label's folder: no label was given to it"))
+        return []
+    usable = []
+    for label in example.labels:
+        try:
+            usable.append(check_label(label))
+        except FieldmarkError as error:
+            report.notes.append(Listed(staged.name, f"no label was taken from its folder: {error}"))
+    return usable
 
 
 class _Intake:
@@ -104,151 +157,124 @@ class _Intake:
         self,
         workspace: Workspace,
         project: Project,
-        labels: tuple[str, ...],
-        said: dict[str, Example],
         wishes: UploadWishes,
         report: UploadReport,
+        staging: Path,
+        decoders: Decoders,
     ) -> None:
         self.workspace = workspace
         self.project = project
-        self.labels = labels
-        self.said = said
         self.wishes = wishes
         self.report = report
+        self.staging = staging
+        self.decoders = decoders
+        self.numbers: dict[str, int] = {}
+        """{name that was taken: the number that the last one got}."""
 
-    def take(self, batch: Sequence[Staged], decoders: Decoders, staging: Path) -> None:
+    def take(self, batch: Sequence[_Arrival]) -> None:
         """Check a batch, move what is good into place, and record it in one transaction."""
-        db = self.workspace.database
-        shas = list(dict.fromkeys(staged.sha256 for staged in batch))
-        present = images.images_by_sha(db, self.project.id, shas)
-        known = images.known_contents(db, shas)
-        firsts = {staged.sha256: staged for staged in reversed(batch) if staged.sha256 not in present}
-        unchecked = [staged for sha, staged in firsts.items() if sha not in known]
-        contents, refused = self._check(unchecked, decoders, staging)
-        fresh = [s for s in batch if firsts.get(s.sha256) is s and s.sha256 not in refused]
-        again = [s for s in batch if firsts.get(s.sha256) is not s and s.sha256 not in refused]
-        before = {
-            row.id: row.labels
-            for row in images.image_rows(db, self.project.id, [image_id for image_id, _ in present.values()])
-        }
+        contents, refused = self._check(batch)
+        good = [arrival for arrival in batch if arrival.sha256 not in refused]
+        self.report.refused += [Listed(a.file.name, refused[a.sha256]) for a in batch if a.sha256 in refused]
         try:
-            for content in contents:
-                self.workspace.keep_image(
-                    firsts[content.sha256].path, _thumbnail(staging, content.sha256), content.sha256
-                )
-            names = db.write(lambda cursor: self._record(cursor, contents, fresh, again, present))
+            for sha256, content in contents.items():
+                path = next(arrival.file.path for arrival in batch if arrival.sha256 == sha256)
+                self.workspace.keep_image(path, self._thumbnail(content.sha256), content.sha256)
+            recorded = self.workspace.database.write(
+                lambda cursor: self._record(cursor, list(contents.values()), good)
+            )
         except (FieldmarkError, OSError) as error:
-            self._take_back(contents, [*fresh, *again], error)
+            self._take_back(list(contents), good, error)
         else:
-            self._tell(fresh, again, names, present, before)
-        for staged in batch:
-            if staged.sha256 in refused:
-                self.report.refused.append(Listed(staged.name, refused[staged.sha256]))
-            staged.path.unlink(missing_ok=True)
+            self._tell(recorded)
+        for arrival in batch:
+            arrival.file.path.unlink(missing_ok=True)
 
-    def _check(
-        self, unchecked: Sequence[Staged], decoders: Decoders, staging: Path
-    ) -> tuple[list[images.Content], dict[str, str]]:
-        contents, refused = [], {}
-        jobs = (DecodeJob(staged.path, _thumbnail(staging, staged.sha256), staged) for staged in unchecked)
-        for job, result in decoders.check(jobs):
+    def _check(self, batch: Sequence[_Arrival]) -> tuple[dict[str, Content], dict[str, str]]:
+        """Decode every picture whose bytes the workspace doesn't hold; return good ones and reasons by sha256."""
+        firsts = {arrival.sha256: arrival.file for arrival in reversed(batch)}
+        known = images.known_contents(self.workspace.database, list(firsts))
+        held = {sha for sha in known if self.workspace.image_path(sha).is_file()}
+        contents, refused = {}, {}
+        jobs = (
+            DecodeJob(staged.path, self._thumbnail(sha), staged)
+            for sha, staged in firsts.items()
+            if sha not in held
+        )
+        for job, result in self.decoders.check(jobs):
             staged = job.key
             if isinstance(result, Decoded):
-                contents.append(
-                    images.Content(
-                        staged.sha256,
-                        staged.size,
-                        result.format,
-                        result.width,
-                        result.height,
-                        result.orientation,
-                        result.frames,
-                        result.mode,
-                        result.phash,
-                        result.notes,
-                    )
+                contents[staged.sha256] = Content(
+                    staged.sha256,
+                    staged.size,
+                    result.format,
+                    result.width,
+                    result.height,
+                    result.orientation,
+                    result.frames,
+                    result.mode,
+                    result.phash,
+                    result.notes,
                 )
                 self.report.notes += [Listed(staged.name, note) for note in result.notes]
             else:
                 refused[staged.sha256] = result.reason
         return contents, refused
 
-    def _record(
-        self,
-        cursor: Cursor,
-        contents: Sequence[images.Content],
-        fresh: Sequence[Staged],
-        again: Sequence[Staged],
-        present: dict[str, tuple[int, str]],
-    ) -> dict[str, tuple[int, str]]:
-        """Write rows, aliases and labels; return {sha256: (image id, name)} of the new images."""
+    def _record(self, cursor: Cursor, contents: Sequence[Content], good: Sequence[_Arrival]) -> _Recorded:
+        """Write rows, aliases and labels; it may run again, so it only returns what it did."""
         images.add_contents(cursor, contents)
+        shas = list(dict.fromkeys(arrival.sha256 for arrival in good))
+        present = images.images_by_sha(cursor, self.project.id, shas)
+        before = images.labels_of(cursor, [image_id for image_id, _ in present.values()])
+        firsts = {a.sha256: a for a in reversed(good) if a.sha256 not in present}
+        fresh = [arrival for arrival in good if firsts.get(arrival.sha256) is arrival]
         added = images.add_images(
-            cursor, self.project.id, [(s.name, s.sha256) for s in fresh], self.wishes.author
+            cursor,
+            self.project.id,
+            [(a.file.name, a.sha256) for a in fresh],
+            self.wishes.author,
+            self.numbers,
         )
-        names = {staged.sha256: got for staged, got in zip(fresh, added, strict=True)}
-        ids = {**present, **names}
-        for staged in again:
-            image_id, name = ids[staged.sha256]
-            if name != staged.name:
-                images.add_alias(cursor, self.project.id, staged.name, image_id)
-        statements = [
-            Statement(ids[s.sha256][0], self._labels(s.name), split=self._split(s.name))
-            for s in [*fresh, *again]
-        ]
+        ids = {**present, **{arrival.sha256: got for arrival, got in zip(fresh, added, strict=True)}}
+        again = [arrival for arrival in good if firsts.get(arrival.sha256) is not arrival]
+        for arrival in again:
+            image_id, name = ids[arrival.sha256]
+            if name != arrival.file.name:
+                images.add_alias(cursor, self.project.id, arrival.file.name, image_id)
+        statements = [Statement(ids[a.sha256][0], a.labels, split=a.split) for a in [*fresh, *again]]
         changed = apply_statements(
-            cursor, self.project.id, statements, "import" if self.said else "human", self.wishes.author
+            cursor, self.project.id, statements, self.wishes.source, self.wishes.author
         )
-        self.report.labels += changed.annotations
-        return names
-
-    def _labels(self, name: str) -> tuple[str, ...]:
-        said = self.said.get(name)
-        return tuple(
-            dict.fromkeys([*(check_label(label) for label in (said.labels if said else ())), *self.labels])
+        had = {sha: before.get(image_id, ()) for sha, (image_id, _) in present.items()}
+        had |= {sha: arrival.labels for sha, arrival in firsts.items()}
+        return _Recorded(
+            [(arrival, name) for arrival, (_, name) in zip(fresh, added, strict=True)],
+            [(arrival, ids[arrival.sha256][1], had[arrival.sha256]) for arrival in again],
+            changed.annotations,
         )
 
-    def _split(self, name: str) -> str | None:
-        said = self.said.get(name)
-        return said.split if said and self.wishes.use_split else None
-
-    def _tell(
-        self,
-        fresh: Sequence[Staged],
-        again: Sequence[Staged],
-        names: dict[str, tuple[int, str]],
-        present: dict[str, tuple[int, str]],
-        before: dict[int, tuple[str, ...]],
-    ) -> None:
-        self.report.stored += len(fresh)
-        first_labels = {staged.sha256: self._labels(staged.name) for staged in fresh}
-        for staged in fresh:
-            if names[staged.sha256][1] != staged.name:
-                reason = f"the name was taken by another picture: stored as {names[staged.sha256][1]}"
-                self.report.renamed.append(Listed(staged.name, reason))
-        for staged in again:
-            image_id, name = names.get(staged.sha256) or present[staged.sha256]
-            self.report.duplicates.append(Listed(staged.name, f"is the same picture as {name}"))
-            had, now = (
-                set(before.get(image_id) or first_labels.get(staged.sha256, ())),
-                set(self._labels(staged.name)),
-            )
-            if had and now - had:
-                reason = f"labelled {_listing(had)} as {name}, {_listing(now)} here: it carries both now"
-                self.report.contradictions.append(Listed(staged.name, reason))
+    def _tell(self, recorded: _Recorded) -> None:
+        self.report.stored += len(recorded.fresh)
+        self.report.labels += recorded.labels
+        for arrival, name in recorded.fresh:
+            if name != arrival.file.name:
+                reason = f"the name was taken by another picture: stored as {name}"
+                self.report.renamed.append(Listed(arrival.file.name, reason))
+        for arrival, name, had in recorded.again:
+            self.report.duplicates.append(Listed(arrival.file.name, f"is the same picture as {name}"))
+            if had and set(arrival.labels) - set(had):
+                reason = f"labelled {', '.join(had)} as {name}, {', '.join(arrival.labels)} here: it carries both now"
+                self.report.contradictions.append(Listed(arrival.file.name, reason))
 
     def _take_back(
-        self, contents: Sequence[images.Content], lost: Sequence[Staged], error: FieldmarkError | OSError
+        self, shas: Sequence[str], lost: Sequence[_Arrival], error: FieldmarkError | OSError
     ) -> None:
-        for content in contents:
-            self.workspace.image_path(content.sha256).unlink(missing_ok=True)
-            self.workspace.thumbnail_path(content.sha256).unlink(missing_ok=True)
-        self.report.refused += [Listed(staged.name, disk_reason(error)) for staged in lost]
+        """Remove the files of a batch that was not recorded, unless somebody else recorded the same picture."""
+        for sha256 in set(shas) - images.known_contents(self.workspace.database, shas):
+            self.workspace.image_path(sha256).unlink(missing_ok=True)
+            self.workspace.thumbnail_path(sha256).unlink(missing_ok=True)
+        self.report.refused += [Listed(arrival.file.name, disk_reason(error)) for arrival in lost]
 
-
-def _thumbnail(staging: Path, sha256: str) -> Path:
-    return staging / f"{sha256}.jpg"
-
-
-def _listing(labels: set[str]) -> str:
-    return ", ".join(sorted(labels))
+    def _thumbnail(self, sha256: str) -> Path:
+        return self.staging / f"{sha256}.jpg"

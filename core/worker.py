@@ -16,9 +16,11 @@ from filelock import FileLock
 
 from fieldmark.core.jobs.files import ERROR, JOB, LOCK, RESULT, PredictJob, Step, TrainJob, append_step
 from fieldmark.storage.errors import FieldmarkError
-from fieldmark.storage.files import fsync_folder, replacing
+from fieldmark.storage.files import fsync_file, fsync_folder, replacing
 
 NICENESS = 10
+GRACE_SECONDS = 3.0
+"""How long a worker whose starter is gone may take to stop by itself; the next command waits for it."""
 
 
 class Work:
@@ -37,6 +39,8 @@ class Work:
         while os.getppid() == starter:
             time.sleep(0.2)
         self.stopping.set()
+        time.sleep(GRACE_SECONDS)
+        os._exit(1)
 
     def cancelled(self) -> bool:
         """Return whether the person cancelled, or the process that asked for the work is gone."""
@@ -90,8 +94,7 @@ def _work(folder: Path) -> None:
         work = Work(folder, job.stop_with)
         unfinished = _fresh(folder)
         run_prediction(job, work, unfinished)
-    os.replace(unfinished, folder / RESULT)
-    fsync_folder(folder)
+    _publish(unfinished, folder / RESULT)
 
 
 def _fresh(folder: Path) -> Path:
@@ -99,6 +102,14 @@ def _fresh(folder: Path) -> Path:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     return unfinished
+
+
+def _publish(unfinished: Path, result: Path) -> None:
+    """Make a result appear whole: what a plugin wrote reaches the disk before the rename does."""
+    for path in [*unfinished.rglob("*"), unfinished]:
+        (fsync_folder if path.is_dir() else fsync_file)(path)
+    os.replace(unfinished, result)
+    fsync_folder(result.parent)
 
 
 def _fail(folder: Path, message: str) -> int:

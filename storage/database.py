@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.errors import FieldmarkError, NotSaved
 
 T = TypeVar("T")
 Cursor = duckdb.DuckDBPyConnection
@@ -76,7 +76,7 @@ class Database:
     def write(self, change: Callable[[Cursor], T]) -> T:
         """Run `change` in one transaction, again if another writer touched the same rows.
 
-        Raises `FieldmarkError` when the others never let it through, or when the disk refuses.
+        Raises `NotSaved` when the others never let it through, or when disk or memory is short.
         """
         for attempt in range(WRITE_ATTEMPTS):
             with self.cursor() as cursor:
@@ -88,17 +88,17 @@ class Database:
                 except duckdb.TransactionException:
                     _roll_back(cursor)
                     time.sleep(random.uniform(0, 0.01 * 2 ** min(attempt, 5)))
-                except duckdb.IOException as error:
+                except (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException) as error:
                     _roll_back(cursor)
-                    raise FieldmarkError(f"nothing was saved: {_first_line(error)}") from error
+                    raise NotSaved(f"nothing was saved: {_first_line(error)}") from error
                 except BaseException:
                     _roll_back(cursor)
                     raise
-        raise FieldmarkError("nothing was saved: others kept changing the same images; try again")
+        raise NotSaved("nothing was saved: others kept changing the same images; try again")
 
 
 def _roll_back(cursor: Cursor) -> None:
-    with suppress(duckdb.TransactionException):  # one that failed at commit is already over
+    with suppress(duckdb.Error):  # one that failed at commit is already over
         cursor.rollback()
 
 

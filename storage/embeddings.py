@@ -22,7 +22,7 @@ class EmbeddingCache:
 
     Every `append` writes one new file, so several processes may add at once and a process that is killed
     loses nothing that was written before. A file that cannot be read is renamed to `*.damaged` and its images
-    count as not cached.
+    count as not cached. A process that is killed while it writes leaves a hidden `.tmp` file, which nobody reads.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,7 +37,8 @@ class EmbeddingCache:
         read decides.
 
         The mask is bool [n]; the matrix is float32 [found, dim], in the order asked for, dim 0 when none is
-        found and `dim` is not given. Memory: the matrix and one batch of a few thousand rows.
+        found and `dim` is not given. Memory: the matrix and one batch of a few thousand rows. Raises `OSError`
+        when the disk or the system refuses to read, which says nothing against the file.
         """
         wanted = _Wanted(sha256s, dim)
         for file in self._files():
@@ -46,16 +47,20 @@ class EmbeddingCache:
             try:
                 for sha256s_found, vectors in _batches(file):
                     wanted.take(sha256s_found, vectors)
-            except (FileNotFoundError, PermissionError):
+            except FileNotFoundError:
                 continue
-            except _unreadable():
+            except _set_aside_for():
                 _set_aside(file)
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                _set_aside(file)  # Arrow's own word for content that does not add up
         return wanted.result()
 
     def append(self, sha256s: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Store float32 [n, dim] vectors, one for each sha256; nothing is written when n is 0.
 
-        Raises `ValueError` when the shapes do not fit together.
+        Raises `ValueError` when the shapes do not fit together and `OSError` when the disk refuses.
         """
         if vectors.ndim != 2 or len(sha256s) != len(vectors):
             raise ValueError(f"{len(sha256s)} images cannot have vectors of shape {vectors.shape}")
@@ -137,10 +142,10 @@ class _Foreign(Exception):
     """A Parquet file that holds something other than embeddings of this folder."""
 
 
-def _unreadable() -> tuple[type[Exception], ...]:
+def _set_aside_for() -> tuple[type[Exception], ...]:
     import pyarrow as pa
 
-    return _Foreign, pa.ArrowException, OSError
+    return _Foreign, pa.ArrowInvalid, pa.ArrowNotImplementedError
 
 
 def _batches(file: Path) -> Iterator[tuple[list[str], NDArray[np.float32]]]:

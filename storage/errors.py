@@ -3,3 +3,7 @@
 
 class FieldmarkError(Exception):
     """Its message names the input and says what to do; no face shows a traceback for it."""
+
+
+class NotSaved(FieldmarkError):
+    """The database could not write, for want of disk, memory or quiet; nothing changed, and it may go another time."""

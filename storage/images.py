@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -47,13 +46,23 @@ def known_contents(db: Database, sha256s: Sequence[str]) -> set[str]:
     }
 
 
-def images_by_sha(db: Database, project_id: int, sha256s: Sequence[str]) -> dict[str, tuple[int, str]]:
+def images_by_sha(cursor: Cursor, project_id: int, sha256s: Sequence[str]) -> dict[str, tuple[int, str]]:
     """Return {sha256: (image id, name)} for the pictures that the project holds."""
-    rows = db.rows(
+    rows = cursor.execute(
         "select sha256, id, name from image where project_id = ? and sha256 in (select unnest(?))",
         [project_id, list(sha256s)],
-    )
+    ).fetchall()
     return {sha: (image_id, name) for sha, image_id, name in rows}
+
+
+def labels_of(cursor: Cursor, image_ids: Sequence[int]) -> dict[int, tuple[str, ...]]:
+    """Return {image id: its labels, oldest first} for images that carry any."""
+    rows = cursor.execute(
+        "select a.image_id, list(l.name order by a.position) from annotation a join label l on l.id = a.label_id"
+        " where a.image_id in (select unnest(?)) group by a.image_id",
+        [list(image_ids)],
+    ).fetchall()
+    return {image_id: tuple(names) for image_id, names in rows}
 
 
 def add_contents(cursor: Cursor, contents: Sequence[Content]) -> None:
@@ -73,13 +82,18 @@ def add_contents(cursor: Cursor, contents: Sequence[Content]) -> None:
 
 
 def add_images(
-    cursor: Cursor, project_id: int, images: Sequence[tuple[str, str]], author: str
+    cursor: Cursor,
+    project_id: int,
+    images: Sequence[tuple[str, str]],
+    author: str,
+    numbers: dict[str, int] | None = None,
 ) -> list[tuple[int, str]]:
     """Add (name, sha256) pairs, in order; return (image id, name it got).
 
-    A name that is taken becomes `name (2).ext`, `name (3).ext` and so on.
+    A name that is taken becomes `name (2).ext`, `name (3).ext` and so on. `numbers` remembers between calls
+    which number a name got last, so that ten thousand files of one name are not tried again from 2 on.
     """
-    names = free_names(cursor, project_id, [name for name, _ in images])
+    names = free_names(cursor, project_id, [name for name, _ in images], {} if numbers is None else numbers)
     schema = [("name", "string"), ("sha256", "string")]
     with incoming(cursor, schema, [(name, sha) for name, (_, sha) in zip(names, images, strict=True)]):
         rows = cursor.execute(
@@ -100,18 +114,20 @@ def add_alias(cursor: Cursor, project_id: int, name: str, image_id: int) -> None
     ).fetchall()
 
 
-def free_names(cursor: Cursor, project_id: int, wanted: Sequence[str]) -> list[str]:
+def free_names(cursor: Cursor, project_id: int, wanted: Sequence[str], numbers: dict[str, int]) -> list[str]:
     """Return a free name for each wanted one, all different."""
     given: set[str] = set()
     result = []
     taken = _taken(cursor, project_id, wanted)
     for name in wanted:
-        free, number = name, 1
+        free, number = name, numbers.get(name, 1)
         while free in given or free in taken:
             number += 1
             free = numbered(name, number)
-            if number == 2 or number % 64 == 0:
-                taken |= _taken(cursor, project_id, [numbered(name, n) for n in range(number, number + 65)])
+            if free not in given and free not in taken:
+                taken |= _taken(cursor, project_id, [free])
+        if number > 1:
+            numbers[name] = number
         given.add(free)
         result.append(free)
     return result
@@ -173,14 +189,3 @@ def counts_by_state(db: Database, project_id: int) -> dict[str, int]:
     return dict(
         db.rows("select state, count(*) from image where project_id = ? group by state", [project_id])
     )
-
-
-def name_problem(name: str) -> str | None:
-    """Return why a name can't be stored, or None."""
-    if not name or len(name.encode("utf-8", "surrogatepass")) > 1024:
-        return "its name is empty or longer than 1024 bytes"
-    if re.search(r"[\x00-\x1f\x7f]", name):
-        return "its name holds control characters"
-    if any("\ud800" <= character <= "\udfff" for character in name):
-        return "its name is not valid Unicode"
-    return None

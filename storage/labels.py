@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import category, normalize
 
 from fieldmark.storage.bulk import incoming
 from fieldmark.storage.database import Cursor, Database, now
@@ -22,16 +23,25 @@ class LabelCount:
 
 
 def check_label(name: str) -> str:
-    """Return the label as it will be stored, without surrounding blanks; raises `FieldmarkError` if unusable."""
-    cleaned = name.strip()
+    """Return the label as it will be stored; raises `FieldmarkError` if unusable.
+
+    Surrounding blanks go, and the text is composed (Unicode NFC): it looks the same, and an é typed as one
+    character and one typed as two are one label.
+    """
+    cleaned = normalize("NFC", name.strip())
     if not cleaned:
         raise FieldmarkError("a label can't be empty: give it a name")
     if len(cleaned) > LONGEST:
         raise FieldmarkError(
             f"the label {cleaned[:40]!r}… has {len(cleaned)} characters; the most is {LONGEST}"
         )
-    if "\x00" in cleaned or any("\ud800" <= c <= "\udfff" for c in cleaned):
+    kinds = {category(character) for character in cleaned}
+    if "Cs" in kinds:
         raise FieldmarkError(f"the label {cleaned[:40]!r} holds characters that are not text")
+    if "Cc" in kinds:
+        raise FieldmarkError(
+            f"the label {cleaned[:40]!r} holds control characters, such as a line break: write it on one line"
+        )
     return cleaned
 
 

@@ -55,16 +55,6 @@ def predictions_of_run(db: Database, run_id: int) -> Iterator[Prediction]:
                 yield _prediction(row)
 
 
-def evaluated(db: Database, model_id: int, checkpoint: str, split: str) -> list[Prediction]:
-    """Return the stored predictions that one evaluation was computed from."""
-    rows = db.rows(
-        f"select {', '.join(_FIELDS)} from prediction"
-        " where model_id = ? and checkpoint = ? and split = ? order by id",
-        [model_id, checkpoint, split],
-    )
-    return [_prediction(row) for row in rows]
-
-
 def _prediction(row: Sequence[Any]) -> Prediction:
     values: list[Any] = [tuple(value) if isinstance(value, list) else value for value in row]
     return Prediction(*values)

@@ -51,12 +51,6 @@ def finish_run(cursor: Cursor, run_id: int, status: RunStatus, message: str | No
     ).fetchall()
 
 
-def run_by_id(db: Database, run_id: int) -> Run | None:
-    """Return one run, or None."""
-    row = db.row(f"select {_COLUMNS} from run where id = ?", [run_id])
-    return Run(*row) if row else None
-
-
 def running(db: Database) -> list[Run]:
     """Return the runs that have not been recorded as ended."""
     return [Run(*row) for row in db.rows(f"select {_COLUMNS} from run where status = 'running' order by id")]

@@ -60,13 +60,14 @@ class Workspace:
 
     @contextmanager
     def staging(self) -> Iterator[Path]:
-        """Give a folder that is empty now and gone afterwards; one found at start tells of a crash."""
+        """Give a folder that is empty now and gone after a good end.
+
+        After an exception it stays, and so tells the next start to sweep, as after a crash.
+        """
         folder = self._staging / uuid.uuid4().hex
         folder.mkdir()
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
 
     def keep_image(self, staged: Path, staged_thumbnail: Path, sha256: str) -> None:
         """Move a checked image and its thumbnail to their places, surviving a power cut."""
@@ -80,7 +81,19 @@ class Workspace:
             fsync_folder(target.parent)
 
     def _sweep(self) -> None:
-        """After a crash, remove what no row points to: staged files, and images renamed before their row."""
+        """Remove what no row points to: runs and models that ended while they were being removed, and after a
+        crash staged files and images renamed before their row."""
+        runs = {
+            str(i) for (i,) in self.database.rows("select id from run where status in ('running', 'failed')")
+        }
+        pending = self.database.rows(
+            "select model_id from run where status = 'running' and model_id is not null"
+        )
+        models = {str(i) for (i,) in [*self.database.rows("select id from model"), *pending]}
+        for folder, kept in ((self.runs, runs), (self.models, models)):
+            for path in folder.iterdir():
+                if path.name not in kept:
+                    shutil.rmtree(path, ignore_errors=True)
         left = list(self._staging.iterdir())
         if not left:
             return

@@ -29,7 +29,7 @@ from fieldmark.core.jobs.files import (
 )
 from fieldmark.core.jobs.process_environment import worker_environment
 from fieldmark.storage import runs
-from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.errors import FieldmarkError, NotSaved
 from fieldmark.storage.files import replacing
 from fieldmark.storage.runs import Run
 from fieldmark.storage.workspace import Workspace
@@ -39,10 +39,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.05
 STOP_SECONDS = 10.0
-
-
-class Cancelled(FieldmarkError):
-    """The run was cancelled by a person."""
 
 
 def launch(folder: Path, job: TrainJob | PredictJob, dataset: pa.Table) -> subprocess.Popen[bytes]:
@@ -113,27 +109,49 @@ def _death(returncode: int | None, log: Path) -> str:
 def recover(workspace: Workspace, take_in: Callable[[Run], object]) -> list[str]:
     """Settle runs that a dead process left: take in a finished result, else mark the run interrupted.
 
-    A worker that is still at work for a process that lives on is left alone. Returns a sentence for each.
+    A result that can't be taken in is removed and its run marked failed, so that one damaged run never stands in
+    the way of the next command. A worker that is still at work for a process that lives on is left alone.
+    Returns a sentence for each.
     """
-    told = []
-    for run in runs.running(workspace.database):
-        folder = workspace.run_folder(run.id)
-        if _alive(folder):
-            continue
-        finished = (folder / RESULT).exists() or (
-            run.model_id and workspace.model_folder(run.model_id).exists()
+    return [
+        _settle(workspace, run, take_in)
+        for run in runs.running(workspace.database)
+        if not _alive(workspace.run_folder(run.id))
+    ]
+
+
+def _settle(workspace: Workspace, run: Run, take_in: Callable[[Run], object]) -> str:
+    folder = workspace.run_folder(run.id)
+    model = workspace.model_folder(run.model_id) if run.kind == "train" and run.model_id else None
+    if model is None or not ((folder / RESULT).exists() or model.exists()):
+        _end(workspace, run, "interrupted", _left_error(folder))
+        return f"the {'training' if run.kind == 'train' else 'prediction'} {run.name!r} was interrupted"
+    try:
+        take_in(run)
+    except NotSaved as error:
+        return f"the training {run.name!r} has finished, but its model could not be taken in yet: {error}"
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with one result, the next command must run
+        reason = str(error) if isinstance(error, FieldmarkError) else f"{type(error).__name__}: {error}"
+        sentence = (
+            f"the training {run.name!r} had finished, but its result can't be used and was removed "
+            f"({reason}): train again"
         )
-        if run.kind == "train" and finished:
-            take_in(run)
-            told.append(f"the training {run.name!r} had finished: its model is there now")
-        else:
-            end = partial(runs.finish_run, run_id=run.id, status="interrupted", message=read_error(folder))
-            workspace.database.write(end)
-            shutil.rmtree(folder, ignore_errors=True)
-            told.append(
-                f"the {'training' if run.kind == 'train' else 'prediction'} {run.name!r} was interrupted"
-            )
-    return told
+        _end(workspace, run, "failed", sentence)
+        shutil.rmtree(model, ignore_errors=True)
+        return sentence
+    return f"the training {run.name!r} had finished: its model is there now"
+
+
+def _end(workspace: Workspace, run: Run, status: runs.RunStatus, message: str | None) -> None:
+    workspace.database.write(partial(runs.finish_run, run_id=run.id, status=status, message=message))
+    shutil.rmtree(workspace.run_folder(run.id), ignore_errors=True)
+
+
+def _left_error(folder: Path) -> str | None:
+    try:
+        return read_error(folder)
+    except (OSError, ValueError, LookupError):
+        return None
 
 
 def _alive(folder: Path) -> bool:

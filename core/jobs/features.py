@@ -1,7 +1,7 @@
 """Embeddings for a job: from the cache alone when it holds them all, else by loading the backbone.
 
 Loading a backbone costs ten seconds of imports, only to learn its fingerprint; so what it said last time lies
-beside its embeddings, under a key of everything that could make it answer otherwise.
+beside its embeddings, in a file for each key of everything that could make it answer otherwise.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-KNOWN = "backbone.json"
 COMPUTED_WITH = ("torch", "torchvision", "timm", "numpy", "pillow")
 
 
@@ -59,6 +58,7 @@ class Features:
     matrix: NDArray[np.float32]
     """float32 [found, dim], in the order of the items."""
     failures: list[tuple[int, str]]
+    """Index of an item, and why it has no vector; the sentence doesn't name the file, which is called by its hash."""
     computed: int
     """Images that went through the backbone now."""
     start_seconds: float
@@ -114,16 +114,29 @@ def features(
         options=stored_options(backbone.settled_options()),
         notices=list(backbone.notices()),
     )
+    _remember(folder, said, _key(registry, name, said.options))
+    file_names = {item.sha256: item.path.name for item in items}
+    failures = [
+        (index, reason.replace(f"The image {file_names[items[index].sha256]} ", "The image "))
+        for index, reason in embedded.failures
+    ]
+    return Features(said, embedded.found, embedded.matrix, failures, embedded.computed, start_seconds)
+
+
+def _remember(folder: Path, said: Known, settled_key: str) -> None:
+    """Write down what a backbone said, also under the options it settled on: those a model is asked with."""
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / KNOWN) as file:
-        file.write(said.model_dump_json(indent=2).encode())
-    return Features(
-        said, embedded.found, embedded.matrix, embedded.failures, embedded.computed, start_seconds
-    )
+    for key in {said.key, settled_key}:
+        with replacing(folder / _file_name(key)) as file:
+            file.write(said.model_copy(update={"key": key}).model_dump_json(indent=2).encode())
+
+
+def _file_name(key: str) -> str:
+    return f"backbone-{key[:16]}.json"
 
 
 def _recall(embeddings: Path, key: str) -> Known | None:
-    for path in embeddings.glob(f"*/{KNOWN}"):
+    for path in embeddings.glob(f"*/{_file_name(key)}"):
         try:
             known = Known.model_validate_json(path.read_text("utf-8"))
         except (OSError, ValueError, ValidationError):

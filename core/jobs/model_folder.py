@@ -14,6 +14,8 @@ from fieldmark.core.registry import Registry
 from fieldmark.storage.errors import FieldmarkError
 
 MODEL_FILE = "model.json"
+PREDICTIONS = "predictions.parquet"
+"""What both checkpoints said of every image of the training: row of the dataset, checkpoint, logits, scores."""
 
 
 def read_model_file(folder: Path) -> ModelFile:

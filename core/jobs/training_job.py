@@ -12,7 +12,7 @@ from fieldmark.core.contracts.trainer import Classifier, Examples, TrainingSet
 from fieldmark.core.embedding import EmbedItem
 from fieldmark.core.jobs.features import Features, Known, features
 from fieldmark.core.jobs.files import DATASET, ModelFile, Step, TrainJob
-from fieldmark.core.jobs.model_folder import MODEL_FILE
+from fieldmark.core.jobs.model_folder import MODEL_FILE, PREDICTIONS
 from fieldmark.core.learning.evaluation import evaluate
 from fieldmark.core.learning.scores import scores
 from fieldmark.core.learning.training import Trained, TrainingProgress, train
@@ -23,10 +23,10 @@ from fieldmark.storage.files import replacing
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 PRETRAINED = "timm:mobilenetv2_100"
-PREDICTIONS = "predictions.parquet"
 SCORED_AT_ONCE = 8192
 
 
@@ -82,8 +82,8 @@ def run_training(job: TrainJob, work: Work, result: Path) -> None:
     matrix[usable] = gathered.matrix
     failures = [{"name": data.names[index], "reason": reason} for index, reason in gathered.failures]
     if not usable.any():
-        first = failures[0]["reason"] if failures else "no image"
-        raise FieldmarkError(f"none of the {len(usable)} images could be read: {first}")
+        first = f"; the first is {failures[0]['name']}: {failures[0]['reason']}" if failures else ""
+        raise FieldmarkError(f"none of the {len(usable)} images could be read{first}")
     rows = {split: data.rows(split, usable) for split in SPLITS}
     _check_labels(job.labels, data.targets[rows["train"]])
     trained = train(
@@ -112,7 +112,7 @@ def run_training(job: TrainJob, work: Work, result: Path) -> None:
         for name, values in logits.items()
     }
     work.tell(Step(stage="save"))
-    _write_predictions(result / PREDICTIONS, job.task, data, usable, logits)
+    _write_predictions(result / PREDICTIONS, job.task, usable, logits)
     for point in (trained.best, trained.last):
         folder = result / point.name
         folder.mkdir()
@@ -160,26 +160,34 @@ def _step(progress: TrainingProgress) -> Step:
 
 
 def _write_predictions(
-    path: Path, task: Task, data: _Dataset, usable: NDArray[np.bool_], logits: dict[str, NDArray[np.float32]]
+    path: Path, task: Task, usable: NDArray[np.bool_], logits: dict[str, NDArray[np.float32]]
 ) -> None:
     import numpy as np
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables = []
     rows = np.flatnonzero(usable)
-    for name, values in logits.items():
-        tables.append(
-            pa.table(
-                {
-                    "checkpoint": [name] * len(rows),
-                    "row": rows,
-                    "logits": pa.array(list(values[rows]), type=pa.list_(pa.float32())),
-                    "scores": pa.array(list(scores(task, values[rows])), type=pa.list_(pa.float32())),
-                }
-            )
-        )
-    pq.write_table(pa.concat_tables(tables), path)
+    numbers = pa.list_(pa.float32(), next(iter(logits.values())).shape[1])
+    schema = pa.schema({"checkpoint": pa.string(), "row": pa.int64(), "logits": numbers, "scores": numbers})
+    with replacing(path) as file, pq.ParquetWriter(file, schema) as writer:
+        for name, values in logits.items():
+            for begin in range(0, len(rows), SCORED_AT_ONCE):
+                chosen = rows[begin : begin + SCORED_AT_ONCE]
+                said = values[chosen]
+                columns = [
+                    pa.array([name] * len(chosen)),
+                    pa.array(chosen, type=pa.int64()),
+                    _fixed_lists(said, numbers),
+                    _fixed_lists(scores(task, said), numbers),
+                ]
+                writer.write_table(pa.table(columns, schema=schema))
+
+
+def _fixed_lists(values: NDArray[np.floating], kind: pa.DataType) -> pa.Array:
+    import numpy as np
+    import pyarrow as pa
+
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.astype(np.float32).ravel()), type=kind)
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -199,6 +207,17 @@ def _advice(backbone: Known, name: str) -> list[str]:
         "already have as its weights, which needs no network."
     )
     return [sentence]
+
+
+def _left_out(failures: Sequence[dict[str, str]]) -> list[str]:
+    if not failures:
+        return []
+    one = len(failures) == 1
+    many = (
+        "1 image could not be read and was" if one else f"{len(failures)} images could not be read and were"
+    )
+    name, reason = failures[0]["name"], failures[0]["reason"].rstrip(".")
+    return [f"{many} left out: {name} ({reason[:1].lower()}{reason[1:]})"]
 
 
 def _model_file(
@@ -236,7 +255,12 @@ def _model_file(
             "embedded": gathered.computed,
             "train_seconds": trained.seconds,
             "ended": trained.ended,
-            "notes": [*gathered.backbone.notices, *_advice(gathered.backbone, job.backbone), *trained.notes],
+            "notes": [
+                *gathered.backbone.notices,
+                *_advice(gathered.backbone, job.backbone),
+                *_left_out(failures),
+                *trained.notes,
+            ],
             "failures": failures,
             "sha256": sha256,
         }

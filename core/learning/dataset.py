@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST_IMAGES = 2
-LARGEST_GROUP = 0.1
+LARGEST_GROUP = 0.5
+"""Share of the images above which a group of near-duplicates fits no split and is taken apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ def gather(
 ) -> Dataset:
     """Choose and split the images of a training; `validation` is a fraction, or None for the user-defined set.
 
-    Images marked `test` are only evaluated. Raises `FieldmarkError` when there is too little to learn from.
+    Images marked `test` are only evaluated. Raises `FieldmarkError` when there is too little to learn from, such
+    as a label all of whose images are held back.
     """
     import numpy as np
 
@@ -68,11 +70,13 @@ def gather(
     targets = np.zeros((len(kept), len(labels)), dtype=np.uint8)
     for index, chosen in enumerate(marks):
         targets[index, chosen] = 1
-    groups, distance = _groups(kept)
+    groups, regrouped = _groups(kept)
     splits, notes = _split(kept, targets, groups, validation, seed)
-    if distance < NEAR:
+    _check_train(labels, targets[splits == "train"])
+    if regrouped:
         notes.append(
-            "most images look nearly alike, as from a fixed camera, so only closer copies were kept on one side of the split"
+            f"{regrouped} of the {len(kept)} images look nearly alike, as from a fixed camera: "
+            "of these, only closer copies were kept on one side of the split"
         )
     if left_out:
         notes.append(f"{left_out} labelled images carry none of the chosen labels and are left out")
@@ -130,20 +134,35 @@ def _check_enough(labels: Sequence[str], marks: Sequence[Sequence[int]], task: T
         )
 
 
-def _groups(rows: Sequence[ImageRow]) -> tuple[NDArray[np.int64], int]:
-    """Return near-duplicate groups and the distance they were made with.
+def _check_train(labels: Sequence[str], targets: NDArray[np.uint8]) -> None:
+    missing = [label for label, count in zip(labels, targets.sum(axis=0), strict=True) if count == 0]
+    if missing:
+        raise FieldmarkError(
+            f"every image of {', '.join(map(repr, missing[:10]))} is in the validation or test set, so there is none to "
+            "learn from: import a split that leaves some for training, or choose other labels with --label"
+        )
 
-    Frames of a fixed camera chain into one group that no split could take apart, so the distance shrinks until
-    no group holds more than `LARGEST_GROUP` of the images.
+
+def _groups(rows: Sequence[ImageRow]) -> tuple[NDArray[np.int64], int]:
+    """Return near-duplicate groups, and how many images lay in one that was too large and was grouped anew.
+
+    Frames of a fixed camera chain into one group that no split could take apart. Inside such a group, and nowhere
+    else, the distance shrinks until no part holds more than `LARGEST_GROUP` of the images.
     """
     import numpy as np
 
     shas, hashes = [row.sha256 for row in rows], [row.perceptual_hash for row in rows]
-    for distance in (NEAR, NEAR // 2, NEAR // 4):
-        groups = duplicate_groups(shas, hashes, distance)
-        if np.bincount(groups).max() <= max(LARGEST_GROUP * len(rows), 2):
-            return groups, distance
-    return duplicate_groups(shas, hashes, 0), 0
+    groups = duplicate_groups(shas, hashes, NEAR)
+    regrouped = 0
+    for distance in (NEAR // 2, NEAR // 4, 0):
+        sizes = np.bincount(groups)
+        if sizes.max() <= LARGEST_GROUP * len(rows):
+            break
+        chosen = np.flatnonzero(groups == sizes.argmax())
+        regrouped = regrouped or len(chosen)
+        parts = duplicate_groups([shas[row] for row in chosen], [hashes[row] for row in chosen], distance)
+        groups[chosen] = np.where(parts == 0, groups[chosen], parts + len(sizes) - 1)
+    return groups, regrouped
 
 
 def _split(

@@ -154,15 +154,20 @@ def _decode(path: Path, thumbnail: Path) -> dict[str, Any]:
     }
 
 
+def kind_of(head: bytes) -> str | None:
+    """Return Pillow's name for the kind of image that a file beginning with `head` is, or None."""
+    return next((kind for beginning, kind in _BEGINNINGS if kind in FORMATS and beginning.match(head)), None)
+
+
 def _format(path: Path) -> str:
     """Return Pillow's name for what the first bytes say it is, whatever the file is called."""
     with path.open("rb") as file:
         head = file.read(32)
     if not head:
         raise Refusal("is empty (0 bytes)")
-    for beginning, kind in _BEGINNINGS:
-        if kind in FORMATS and beginning.match(head):
-            return kind
+    kind = kind_of(head)
+    if kind:
+        return kind
     if _HEIF.match(head):
         raise Refusal(f"is a HEIC or AVIF picture, which is not read; save it as one of {_WELCOME}")
     raise Refusal(f"is not an image Fieldmark reads ({_WELCOME})")

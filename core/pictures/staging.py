@@ -6,16 +6,16 @@ import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from fieldmark.core.contracts.source import IMAGE_SUFFIXES
-from fieldmark.core.sources.opening import FileSource
-from fieldmark.core.sources.rules import OpenSource
+from fieldmark.core.pictures.decode_child import kind_of
+from fieldmark.core.sources.opening import FileSource, open_source
+from fieldmark.core.sources.rules import OpenSource, printable
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.files import copy_hashed
-from fieldmark.storage.images import name_problem
 
 LARGEST_FILE = 200 * 2**20
-_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,33 +36,44 @@ class Staged:
     path: Path
 
 
-@dataclass(frozen=True, slots=True)
-class NotAnImage(Listed):
-    """A file of a folder or zip that is no image and doesn't claim to be one."""
+class Tally(Protocol):
+    """Where every file that was looked at is counted: seen = staged + refused + skipped."""
+
+    seen: int
+    refused: list[Listed]
+    skipped: list[Listed]
+    """Files of a folder or zip that are no images and don't claim to be."""
 
 
-def stage(source: OpenSource, folder: Path) -> Iterator[Staged | Listed]:
-    """Copy the images of a source into `folder`, yielding each, or why it was refused or skipped."""
-    for number, name in enumerate(source.names()):
-        problem = name_problem(name)
-        if problem:
-            yield Listed(ascii(name[:80]), problem)
-            continue
-        target = folder / f"{number}.staged"
+def opened(path: Path, tally: Tally) -> OpenSource | None:
+    """Open what a person named, or list why it can't be."""
+    try:
+        return open_source(path)
+    except FieldmarkError as error:
+        tally.seen += 1
+        tally.refused.append(Listed(printable(path.name or str(path)), str(error)))
+        return None
+
+
+def stage(source: OpenSource, folder: Path, numbers: Iterator[int], tally: Tally) -> Iterator[Staged]:
+    """Copy the images of a source into `folder`, under numbers, and list what is refused or skipped."""
+    for name in source.names():
+        tally.seen += 1
+        target = folder / f"{next(numbers)}.staged"
         try:
             claims = isinstance(source, FileSource) or Path(name).suffix.lower() in IMAGE_SUFFIXES
-            if not claims and not _looks_like_image(source.head(name, 16)):
-                yield NotAnImage(name, "is not an image")
+            if not claims and kind_of(source.head(name, 16)) is None:
+                tally.skipped.append(Listed(name, "is not an image"))
                 continue
             with source.open(name) as file:
                 sha256, size = copy_hashed(file, target, LARGEST_FILE)
         except (FieldmarkError, OSError) as error:
             target.unlink(missing_ok=True)
-            yield Listed(name, disk_reason(error))
+            tally.refused.append(Listed(name, disk_reason(error)))
         else:
             yield Staged(name, sha256, size, target)
-    for refused in source.refused:
-        yield Listed(refused.location, refused.reason)
+    tally.seen += len(source.refused)
+    tally.refused += [Listed(refused.location, refused.reason) for refused in source.refused]
 
 
 def disk_reason(error: FieldmarkError | OSError) -> str:
@@ -72,7 +83,3 @@ def disk_reason(error: FieldmarkError | OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full: free some space and try again"
     return f"can't be read or stored: {error.strerror or error}"
-
-
-def _looks_like_image(head: bytes) -> bool:
-    return head.startswith(_BEGINNINGS) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")

@@ -12,6 +12,7 @@ from fieldmark.core.contracts.plugin import PluginError
 from fieldmark.core.sources.rules import MAX_DEPTH, OpenSource, cause, is_litter, printable, unusable
 from fieldmark.core.sources.zip_source import ZipSource
 from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.workspace import DATABASE_NAME
 
 # Office documents are zips too; as files they get a sentence from the importer that is asked to read them.
 _ZIP_BUT_A_DOCUMENT = frozenset({".xlsx", ".xlsm", ".ods", ".docx", ".pptx", ".odt", ".npz", ".pt", ".pth"})
@@ -70,6 +71,10 @@ class FolderSource(OpenSource):
     def __init__(self, path: Path, label: str) -> None:
         super().__init__(label)
         self._root = os.path.realpath(path)
+        if os.path.exists(os.path.join(self._root, DATABASE_NAME)):
+            raise FieldmarkError(
+                f"The folder `{label}` is a Fieldmark workspace. Choose one that holds images."
+            )
         self._base = self._root
         wrapper = self._wrapper()
         if wrapper:
@@ -136,6 +141,10 @@ class FolderSource(OpenSource):
 
     def _wrong_kind(self, entry: os.DirEntry[str]) -> str | None:
         if not entry.is_symlink():
+            if entry.is_dir(follow_symlinks=False) and os.path.exists(
+                os.path.join(entry.path, DATABASE_NAME)
+            ):
+                return "It is a Fieldmark workspace, and its files are not read again."
             usable = entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False)
             return None if usable else "It is neither a file nor a folder."
         if not _inside(os.path.realpath(entry.path), self._root):

@@ -11,34 +11,25 @@ from typing import Any, Literal
 
 from pydantic import Field as OptionField
 
-from fieldmark import Description, Example, Importer, Options, PluginError, Skipped, Source, State, hookimpl
+from fieldmark import Description, Example, Importer, PluginError, Skipped, Source, State, hookimpl
 from fieldmark.plugins.importers.delimited import Header, is_number, read_layout, tables
 from fieldmark.plugins.importers.delimited_rows import Layout, Row, read_rows
 from fieldmark.plugins.importers.label_cells import CellSplitter, chosen_splitter, detect_splitter
 from fieldmark.plugins.importers.label_columns import Roles, find_roles, limit_of_other_tools, split_reader
 from fieldmark.plugins.importers.table_description import Role, Tally
+from fieldmark.plugins.importers.table_options import TableOptions
 from fieldmark.plugins.importers.table_parts import Part, choose_parts
 
 _SAMPLE = 500
 _DIFFERENT_CELLS = 20_000
 
 
-class CsvOptions(Options):
+class CsvOptions(TableOptions):
     """How a label table is read; what is left empty is found out."""
 
-    image_column: str | None = OptionField(
-        default=None,
-        description="The column with the names of the images",
-        json_schema_extra={"choices_from": "column"},
-    )
     label_column: str | None = OptionField(
         default=None,
         description="The column with the labels, or several with commas between",
-        json_schema_extra={"choices_from": "column"},
-    )
-    split_column: str | None = OptionField(
-        default=None,
-        description="The column that says train, validation or test",
         json_schema_extra={"choices_from": "column"},
     )
     separator: str | None = OptionField(
@@ -46,15 +37,6 @@ class CsvOptions(Options):
         description="What stands between the labels in one cell: | ; , space, list, or none to keep cells whole",
     )
     header: Header = OptionField(default="auto", description="Whether the first row names the columns")
-    delimiter: str | None = OptionField(
-        default=None, description="What stands between cells: , ; | tab or space"
-    )
-    encoding: str | None = OptionField(
-        default=None, description="The file's text encoding, such as utf-8 or cp1252"
-    )
-    file: str | None = OptionField(
-        default=None, description="The table inside a folder or zip that holds several"
-    )
     negative_labels: list[str] = OptionField(
         default=["No Finding", "No_Finding"], description="Labels that say that no label applies"
     )

@@ -16,7 +16,6 @@ from fieldmark import (
     Description,
     Example,
     Importer,
-    Options,
     PluginError,
     Skipped,
     Source,
@@ -42,6 +41,7 @@ from fieldmark.plugins.importers.label_columns import (
     split_reader,
 )
 from fieldmark.plugins.importers.table_description import Role, Tally
+from fieldmark.plugins.importers.table_options import TableOptions
 from fieldmark.plugins.importers.table_parts import Part, choose_parts
 
 _SAMPLE = 500
@@ -50,19 +50,9 @@ _NEVER_LABELS = frozenset({*BOX_COLUMNS, "confidence", "score", "probability", "
 _CELEBA_SPLITS: dict[str, Split] = {"0": "train", "1": "validation", "2": "test"}
 
 
-class OneHotOptions(Options):
+class OneHotOptions(TableOptions):
     """How a one-hot table is read; what is left empty is found out."""
 
-    image_column: str | None = OptionField(
-        default=None,
-        description="The column with the names of the images",
-        json_schema_extra={"choices_from": "column"},
-    )
-    split_column: str | None = OptionField(
-        default=None,
-        description="The column that says train, validation or test",
-        json_schema_extra={"choices_from": "column"},
-    )
     not_labels: list[str] = OptionField(default=[], description="Columns of 0 and 1 that are no labels")
     all_zeros: Literal["none-of-these", "unlabelled"] = OptionField(
         default="none-of-these", description="What an image is whose row holds only 0"
@@ -76,15 +66,6 @@ class OneHotOptions(Options):
         gt=0,
         le=1,
         description="The lowest probability that counts as a label, where there are any",
-    )
-    delimiter: str | None = OptionField(
-        default=None, description="What stands between cells: , ; | tab or space"
-    )
-    encoding: str | None = OptionField(
-        default=None, description="The file's text encoding, such as utf-8 or cp1252"
-    )
-    file: str | None = OptionField(
-        default=None, description="The table inside a folder or zip that holds several"
     )
 
 

@@ -81,10 +81,9 @@ def test_duplicates_are_already_so_and_refusals_count_only_when_strict(fieldmark
     only_bad = fieldmark("upload", "p", shapes / "disc" / "bad.png", code=1)
     assert only_bad.document["stored"] == 0
     assert only_bad.err.count("\n") == 1
-    assert (
-        "no such" in fieldmark("upload", "p", "nowhere", code=1).err.lower()
-        or "nowhere" in fieldmark("upload", "p", "nowhere", code=1).err
-    )
+    missing = fieldmark("upload", "p", "nowhere", code=1)
+    assert missing.document["refused"][0]["name"] == "nowhere"
+    assert missing.err.startswith("fieldmark: nothing was stored: all 1 images were refused; nowhere")
 
 
 def test_labels_at_upload_and_for_the_same_picture_under_two_names(
@@ -113,6 +112,7 @@ def test_an_import_says_first_what_it_would_do(fieldmark, shapes: Path, tmp_path
     table.write_bytes("image;label\r\ndisc/00.png;NA\r\ndisc/01.png;01\r\nnobody.png;x\r\n".encode("utf-16"))
     dry = fieldmark("labels", "import", "p", table, "--dry-run").document
     assert (dry["rows"], dry["matched"], dry["unmatched"]) == (3, 2, 1)
+    assert (dry["annotations"], dry["images"]) == (2, 2)
     assert fieldmark("labels", "list", "p").document["labels"] == []
     done = fieldmark("labels", "import", "p", table).document
     assert done["annotations"] == 2

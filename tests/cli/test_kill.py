@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def whole(fieldmark) -> None:
     assert not list((root / "staging").iterdir())
     assert {path.name for path in (root / "models").iterdir()} == models
     assert running == 0
+    assert not list((root / "runs").iterdir())
 
 
 def test_upload_import_and_train_survive_being_killed(fieldmark, many: Path, tmp_path: Path) -> None:
@@ -83,3 +85,76 @@ def test_upload_import_and_train_survive_being_killed(fieldmark, many: Path, tmp
     whole(fieldmark)
     cached = sum(1 for _ in (fieldmark.workspace / "embeddings").glob("*/*.parquet"))
     assert cached >= 1
+
+
+_DIE = """
+import importlib, os, sys
+module, owner, name, nth = sys.argv[1:5]
+holder = importlib.import_module(module)
+holder = getattr(holder, owner) if owner else holder
+whole, calls = getattr(holder, name), [0]
+def dying(*arguments, **options):
+    calls[0] += 1
+    if calls[0] == int(nth):
+        os._exit(9)
+    return whole(*arguments, **options)
+setattr(holder, name, dying)
+sys.argv = ["fieldmark", *sys.argv[5:]]
+from fieldmark.cli.main import main
+main()
+"""
+
+
+def dies_at(fieldmark, point: tuple[str, str, str, int], *arguments: object) -> None:
+    """Run a command in a process that ends, as by kill -9, when it is about to call a function for the nth time."""
+    command = [sys.executable, "-c", _DIE, *map(str, point), *fieldmark.arguments(*arguments)[3:]]
+    done = subprocess.run(
+        command,
+        env=fieldmark.environment(),
+        cwd=fieldmark.folder,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 9, done.stderr
+
+
+UPLOADING = [
+    ("fieldmark.storage.workspace", "Workspace", "keep_image", 5),
+    ("fieldmark.storage.images", "", "add_images", 1),
+    ("fieldmark.core.upload", "_Intake", "_tell", 1),
+]
+TRAINING = [
+    ("fieldmark.core.train", "", "take_in", 1),
+    ("fieldmark.storage.models", "", "add_model", 1),
+    ("fieldmark.storage.runs", "", "finish_run", 1),
+]
+
+
+def test_no_moment_of_an_upload_leaves_anything_half(fieldmark, shapes: Path) -> None:
+    fieldmark("project", "create", "p")
+    upload = ["upload", "p", shapes, "--labels-from-folder"]
+    for point in UPLOADING:
+        dies_at(fieldmark, point, *upload)
+        fieldmark("projects")
+        whole(fieldmark)
+    again = fieldmark(*upload).document
+    assert (again["stored"], again["duplicates"]) == (0, 24)
+    assert [row["images"] for row in fieldmark("labels", "list", "p").document["labels"]] == [12, 12]
+
+
+def test_no_moment_of_a_training_leaves_anything_half(fieldmark, shapes: Path) -> None:
+    fieldmark("project", "create", "p")
+    fieldmark("upload", "p", shapes, "--labels-from-folder")
+    for number, point in enumerate(TRAINING):
+        dies_at(fieldmark, point, "train", "p", "--minutes", "0.2", "--name", f"m{number}")
+        said = fieldmark("models")
+        assert f"m{number}" in said.err
+        whole(fieldmark)
+    assert {model["name"] for model in said.document["models"]} == {"m0", "m1", "m2"}
+    assert (
+        fieldmark(
+            "predict", "m1", shapes, "--project", "p", "--output", fieldmark.folder / "o.json"
+        ).document["predicted"]
+        == 24
+    )

@@ -29,6 +29,7 @@ def test_too_little_to_learn_from(fieldmark, shapes: Path) -> None:
     [
         (["--label", "disc", "--label", "dics"], "'dics' is no default label"),
         (["--minutes", "0"], "0 minutes can't be used"),
+        (["--minutes", "nan"], "nan minutes can't be used"),
         (["--validation", "99"], "99% for validation"),
         (["--validation", "user-defined"], "user-defined validation set holds no image"),
         (["--trainer", "singel-label"], "'single-label'"),
@@ -50,17 +51,26 @@ def test_unreadable_images_are_a_sentence(project) -> None:
     assert "none of the 24 images could be read" in project("train", "p", code=1).err
 
 
-def test_pretrained_weights_are_not_fetched_offline_and_no_network_is_said_in_seconds(project) -> None:
-    import time
-
+def test_pretrained_weights_are_not_fetched_offline_and_no_network_is_said(project) -> None:
     arguments = ["train", "p", "--backbone", "timm:resnet10t"]
     assert "Offline mode forbids" in project(*arguments, "--offline", code=1).err
     assert "Offline mode forbids" in project(*arguments, code=1, FIELDMARK_OFFLINE="1").err
-    started = time.monotonic()
     said = project(*arguments, code=1, HF_ENDPOINT="http://127.0.0.1:9").err
     assert "127.0.0.1" in said
-    assert time.monotonic() - started < 60
     assert project("projects").document["projects"][0]["backbone"] == "embedded"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder in which nobody can make a file")
+def test_a_prediction_that_can_not_be_written_leaves_no_copy_of_its_images(project, shapes: Path) -> None:
+    project("train", "p", "--minutes", "0.05", "--name", "m")
+    before = sorted(path.name for path in (project.workspace / "runs").iterdir())
+    said = project("predict", "m", shapes / "disc", "--project", "p", "--output", "/proc/self/o.json", code=1)
+    assert "o.json can't be written" in said.err
+    assert sorted(path.name for path in (project.workspace / "runs").iterdir()) == before
+    assert not list((project.workspace / "runs").glob("*/inputs"))
+    shown = project("stats", "m", "--project", "p", json=False).out
+    confusion = shown.split("Confusion")[1].splitlines()[1:3]
+    assert [line.split()[0] for line in confusion] == ["disc", "square"]
 
 
 def test_a_damaged_model_is_named(project, tmp_path: Path) -> None:

@@ -142,13 +142,15 @@ def test_a_taken_name_gets_a_number(workspace, project) -> None:
 
 @pytest.mark.parametrize(
     ("label", "stored"),
-    [(" cat ", "cat"), ("NA", "NA"), ("01", "01"), ("<script>", "<script>"), ("a\nb", "a\nb")],
+    [(" cat ", "cat"), ("NA", "NA"), ("01", "01"), ("<script>", "<script>"), ("cafe\u0301", "café")],
 )
 def test_labels_come_back_as_text(label: str, stored: str) -> None:
     assert labels.check_label(label) == stored
 
 
-@pytest.mark.parametrize("label", ["", "  ", "x" * 501, "a\x00b", "\ud800"])
+@pytest.mark.parametrize(
+    "label", ["", "  ", "x" * 501, "a\x00b", "a\nb", "a\tb", "a\x1b[2Jb", "a\x9bb", "\ud800"]
+)
 def test_labels_that_cannot_be_stored_are_named(label: str) -> None:
     with pytest.raises(FieldmarkError, match="label"):
         labels.check_label(label)

@@ -121,6 +121,24 @@ def test_a_damaged_file_is_set_aside_and_the_others_are_read(tmp_path, damage):
     assert cache.read([sha(1), sha(2)], dim=5)[0].all()
 
 
+def test_a_disk_or_memory_that_refuses_says_nothing_against_the_file(tmp_path, monkeypatch):
+    cache = EmbeddingCache(tmp_path)
+    cache.append([sha(1)], vectors_of([1]))
+    opened = Path.open
+    for error in (PermissionError(13, "no"), OSError(24, "too many open files"), pa.ArrowMemoryError("full")):
+
+        def refuse(path, mode, error=error):
+            raise error
+
+        monkeypatch.setattr(Path, "open", refuse)
+        with pytest.raises(type(error)):
+            cache.read([sha(1)])
+        monkeypatch.setattr(Path, "open", opened)
+    found, _ = cache.read([sha(1)])
+    assert found.all()
+    assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
+
+
 _APPEND = """
 import sys
 from pathlib import Path
