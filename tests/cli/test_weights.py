@@ -70,6 +70,8 @@ def test_ctrl_c_cancels_a_training_and_keeps_the_rest(fieldmark, shapes: Path) -
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell starts what runs in its background deaf to Ctrl-C, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 60
     while not list((fieldmark.workspace / "runs").glob("*/progress.jsonl")) and time.monotonic() < deadline:
