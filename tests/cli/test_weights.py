@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -60,18 +61,25 @@ def test_weights_from_a_file_say_what_was_assumed_and_must_stay_what_they_were(
     assert json.loads((tmp_path / "o.json").read_text())
 
 
+_HEARING = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from fieldmark.cli.main import main
+main()
+"""
+"""A shell starts what runs in its background deaf to Ctrl-C, and children inherit that."""
+
+
 def test_ctrl_c_cancels_a_training_and_keeps_the_rest(fieldmark, shapes: Path) -> None:
     fieldmark("project", "create", "p")
     fieldmark("upload", "p", shapes, "--labels-from-folder")
     child = subprocess.Popen(
-        fieldmark.arguments("train", "p", "--name", "m"),
+        [sys.executable, "-c", _HEARING, *fieldmark.arguments("train", "p", "--name", "m")[3:]],
         env=fieldmark.environment(),
         cwd=fieldmark.folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # A shell starts what runs in its background deaf to Ctrl-C, and children inherit that.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     deadline = time.monotonic() + 60
     while not list((fieldmark.workspace / "runs").glob("*/progress.jsonl")) and time.monotonic() < deadline:
