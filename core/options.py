@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import difflib
 import enum
+import io
 import math
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -144,8 +145,13 @@ def _from_text(field: OptionField, value: Any) -> Any:
     if not isinstance(value, str):
         return value
     if field.type == "list":
-        rows = list(csv.reader([value], skipinitialspace=True)) if value.strip() else [[]]
-        return [item.strip() for item in rows[0]]
+        try:
+            rows = list(csv.reader(io.StringIO(value, newline=""), skipinitialspace=True))
+        except csv.Error as error:
+            raise FieldmarkError(
+                f"Option '{field.name}' can't be read as a list ({error}): write it as one,two,three."
+            ) from None
+        return [item.strip() for row in rows for item in row] if value.strip() else []
     if value == "" and field.optional:
         return None
     if field.type == "float":

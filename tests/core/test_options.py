@@ -211,3 +211,11 @@ def test_a_model_must_forbid_unknown_options() -> None:
         model_config = {"extra": "allow"}
 
     assert refused_fields(Loose) == ["The options model must keep extra='forbid'."]
+
+
+@pytest.mark.parametrize("value", ["\n0", "a\r\nb", "\r0", '"a\nb",c', "x" * 200_000])
+def test_a_list_may_hold_line_breaks(value: str) -> None:
+    try:
+        assert parse_options(Everything, [f"folders={value}"])
+    except FieldmarkError as error:
+        assert "folders" in str(error)
