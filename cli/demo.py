@@ -23,7 +23,7 @@ DemoWorkspaceOption = Annotated[Path, typer.Option("--workspace", help="Folder t
 def demo(
     no_serve: Annotated[
         bool,
-        typer.Option("--no-serve", help="Only train and print; the app opens once this version has one."),
+        typer.Option("--no-serve", help="Only train and print, and open no app."),
     ] = False,
     workspace: DemoWorkspaceOption = DEMO_WORKSPACE,
     as_json: JsonOption = False,

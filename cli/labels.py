@@ -127,9 +127,10 @@ def _show(console: Console, report: LabelReport, dry_run: bool) -> None:
     )
     for note in report.notes:
         console.print(note)
-    if report.splits and not report.splits_used:
+    if report.splits:
         named = ", ".join(f"{count} {split}" for split, count in report.splits.items())
-        console.print(f"The file names sets ({named}); --use-split takes them over.")
+        hint = "train with --validation user-defined" if report.splits_used else "--use-split takes them over"
+        console.print(f"Sets in the file: {named}; {hint}.")
     missing = report.unmatched + report.ambiguous + report.skipped
     if missing:
         console.print(f"Not used ({missing}):")

@@ -63,7 +63,7 @@ def predict(
         seconds = stopwatch()
         registry = load_registry()
         exporter = registry.exporter(format_name, option or ())
-        check_target(exporter, output)
+        check_target(exporter, output, workspace, paths or ())
         with opened(workspace) as ws, steps() as tell:
             found = find_project(ws, project)
             chosen = find_model(ws, found, model)

@@ -45,7 +45,7 @@ def steps() -> Iterator[Callable[[Step], None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total} {task.fields[figure]}"),
+        TextColumn("{task.fields[count]} {task.fields[figure]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -56,9 +56,10 @@ def steps() -> Iterator[Callable[[Step], None]]:
             if step.stage not in tasks:
                 for earlier in tasks.values():
                     progress.stop_task(earlier)
-                tasks[step.stage] = progress.add_task(_WORDS[step.stage], total=None, figure="")
+                tasks[step.stage] = progress.add_task(_WORDS[step.stage], total=None, count="", figure="")
             task = tasks[step.stage]
-            progress.update(task, completed=step.done, total=step.total or None)
+            count = f"{step.done}/{step.total}" if step.total else f"{step.done or ''}"
+            progress.update(task, completed=step.done, total=step.total or None, count=count)
             if step.validation_accuracy is not None:
                 progress.update(task, figure=f"validation {step.validation_accuracy:.1%}")
 

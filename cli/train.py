@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def train(
     project: Annotated[str, typer.Argument(help="Id or name of the project.")],
     task: Annotated[
-        str, typer.Option("--task", help="single-label, multi-label or one-class.")
+        str, typer.Option("--task", help="What to learn; single-label comes built in.")
     ] = "single-label",
     name: Annotated[str | None, typer.Option("--name", help="Name of the model.")] = None,
     trainer: Annotated[
@@ -128,7 +128,7 @@ def _show(console: Console, document: dict[str, Any]) -> None:
         report = document[split]
         if report and report["count"]:
             console.print(
-                f"{split.capitalize():<11} accuracy {report['accuracy']:.1%}, F1 {report['f1']:.3f} "
+                f"{split.capitalize():<11} accuracy {report['accuracy']:.1%}, F1 {report['f1']:.1%} "
                 f"on {report['count']} images"
             )
     for note in document["notes"]:

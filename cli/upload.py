@@ -77,16 +77,20 @@ def _nothing(report: UploadReport) -> str | None:
     if report.stored or report.duplicates:
         return None
     if report.refused:
-        first = report.refused[0]
-        return (
-            f"nothing was stored: all {len(report.refused)} images were refused; {first.name} {first.reason}"
-        )
+        first, count = report.refused[0], len(report.refused)
+        more = f" (and {count - 1} more were refused)" if count > 1 else ""
+        return f"nothing was stored: {first.name}: {first.reason}{more}"
     return "nothing was stored: there is no image in what was given"
 
 
 def _show(console: Console, report: UploadReport) -> None:
+    from fieldmark.core.upload import ALREADY
+
     console.print(f"Stored {report.stored} images, {report.labels} labels.")
-    listed(console, "Duplicates", report.duplicates)
+    copies = [item for item in report.duplicates if item.reason != ALREADY]
+    if len(copies) < len(report.duplicates):
+        console.print(f"{len(report.duplicates) - len(copies)} were there already.")
+    listed(console, "Duplicates", copies)
     listed(console, "Refused", report.refused)
     listed(console, "Not images", report.skipped)
     listed(console, "Renamed", report.renamed)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,18 @@ from fieldmark.storage.projects import Project
 from fieldmark.storage.workspace import Workspace
 
 
-def check_target(exporter: Exporter[Any], target: Path) -> None:
-    """Raise `FieldmarkError` now rather than after the work when the file can't be written."""
+def check_target(exporter: Exporter[Any], target: Path, workspace: Path, inputs: Sequence[Path]) -> None:
+    """Raise `FieldmarkError` now rather than after the work when the file can't or must not be written.
+
+    It may lie neither in the workspace nor over one of the files that are to be predicted.
+    """
+    place = Path(os.path.realpath(target))
+    if place.is_relative_to(os.path.realpath(workspace)):
+        raise FieldmarkError(
+            f"{target} lies in the workspace, which is Fieldmark's own: name a file elsewhere"
+        )
+    if place.exists() and any(place.is_relative_to(os.path.realpath(path)) for path in inputs):
+        raise FieldmarkError(f"{target} is one of the files to be predicted: name another file")
     if exporter.exports != "predictions":
         raise FieldmarkError(
             f"the exporter {exporter.name!r} writes labels, not predictions: choose another --format"

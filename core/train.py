@@ -14,6 +14,7 @@ from fieldmark.core.contracts.terms import Task
 from fieldmark.core.jobs import control
 from fieldmark.core.jobs.files import DATASET, RESULT, ModelFile, Step, TrainJob
 from fieldmark.core.jobs.model_folder import PREDICTIONS, read_model_file
+from fieldmark.core.kept_files import keep_files
 from fieldmark.core.learning.dataset import Dataset, gather
 from fieldmark.core.learning.scores import predicted_labels
 from fieldmark.core.models import free_name
@@ -98,7 +99,7 @@ def start_training(
         trainer=trainer_name,
         trainer_options=stored_options(trainer.options),
         backbone=backbone_name,
-        backbone_options=stored_options(backbone.options),
+        backbone_options=dict(keep_files(workspace, backbone.options)),
         seconds=request.minutes * 60,
         seed=request.seed,
     )

@@ -24,6 +24,7 @@ from fieldmark.storage.projects import Project
 from fieldmark.storage.workspace import Workspace
 
 BATCH = 128
+ALREADY = "was there already"
 
 
 @dataclass(slots=True)
@@ -262,7 +263,8 @@ class _Intake:
                 reason = f"the name was taken by another picture: stored as {name}"
                 self.report.renamed.append(Listed(arrival.file.name, reason))
         for arrival, name, had in recorded.again:
-            self.report.duplicates.append(Listed(arrival.file.name, f"is the same picture as {name}"))
+            reason = ALREADY if name == arrival.file.name else f"is the same picture as {name}"
+            self.report.duplicates.append(Listed(arrival.file.name, reason))
             if had and set(arrival.labels) - set(had):
                 reason = f"labelled {', '.join(had)} as {name}, {', '.join(arrival.labels)} here: it carries both now"
                 self.report.contradictions.append(Listed(arrival.file.name, reason))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
 import shutil
@@ -113,6 +114,10 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
         "python_enable_replacements": False,
         "memory_limit": "2GB",
     }
+    if path.exists() and not os.access(path, os.W_OK):
+        raise FieldmarkError(
+            f"{path} may not be written: get the right to, or copy the workspace and use the copy"
+        )
     try:
         return duckdb.connect(str(path), config=config)
     except duckdb.IOException as error:

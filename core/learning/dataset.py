@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FEWEST_IMAGES = 2
+_HINT = " (single-label counts an image under its default label alone, the first it got)"
 LARGEST_GROUP = 0.5
 """Share of the images above which a group of near-duplicates fits no split and is taken apart."""
 
@@ -130,7 +131,7 @@ def _check_enough(labels: Sequence[str], marks: Sequence[Sequence[int]], task: T
     if few:
         raise FieldmarkError(
             f"each label needs at least {FEWEST_IMAGES} images, one to learn from and one to check with; too few have "
-            f"{', '.join(few[:10])}: label more, or choose labels with --label"
+            f"{', '.join(few[:10])}{_HINT if task == 'single-label' else ''}: label more, or choose labels with --label"
         )
 
 
@@ -191,6 +192,12 @@ def _split(
                 f"{leaked} validation images have a near-duplicate among the training images: the figures flatter"
             )
     else:
+        unused = sum(row.split == "validation" for row in rows)
+        if unused:
+            notes.append(
+                f"{unused} images are marked as the user-defined validation set, which this training did not use: "
+                "choose user-defined for validation to use it"
+            )
         learn = np.flatnonzero(splits == "train")
         if len(learn) and validation > 0:
             chosen = stratified_split(targets[learn], groups[learn], validation, seed)

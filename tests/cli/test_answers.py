@@ -83,7 +83,7 @@ def test_duplicates_are_already_so_and_refusals_count_only_when_strict(fieldmark
     assert only_bad.err.count("\n") == 1
     missing = fieldmark("upload", "p", "nowhere", code=1)
     assert missing.document["refused"][0]["name"] == "nowhere"
-    assert missing.err.startswith("fieldmark: nothing was stored: all 1 images were refused; nowhere")
+    assert missing.err.startswith("fieldmark: nothing was stored: nowhere: ")
 
 
 def test_labels_at_upload_and_for_the_same_picture_under_two_names(

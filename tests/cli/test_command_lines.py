@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from fieldmark.cli import answer, models
-from fieldmark.cli.main import app
+from fieldmark.cli.app import app
 from fieldmark.core.pictures.staging import Listed
 
 

@@ -55,6 +55,12 @@ def test_from_a_folder_to_predictions_in_three_formats(fieldmark, shapes: Path, 
         assert members == {f"{r['predicted'][0]}/{r['image']}" for r in records}
         assert archive.read(next(iter(members)))[:4] == b"\x89PNG"
 
+    one = shapes / "disc" / "00.png"
+    before = one.read_bytes()
+    said = fieldmark("predict", "first", shapes, "--project", 1, "--format", "csv", "--output", one, code=1)
+    assert "one of the files to be predicted" in said.err
+    assert one.read_bytes() == before
+
     mine = tmp_path / "mine.json"
     fieldmark(
         "predict", "first", "--project-images", "--project", 1, "--checkpoint", "last", "--format", "json", "--output", mine

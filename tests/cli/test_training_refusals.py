@@ -92,5 +92,7 @@ def test_a_damaged_model_is_named(project, tmp_path: Path) -> None:
     assert "is not what was saved" in said.err
     assert not (tmp_path / "o").exists()
     project(*predict, "--checkpoint", "last")
+    inside = project.workspace / "fieldmark.duckdb"
+    assert "lies in the workspace" in project(*predict[:-1], inside, code=1).err
     assert "is a folder" in project(*predict[:-1], tmp_path, code=1).err
     assert "is not there" in project(*predict[:-1], tmp_path / "no" / "o", code=1).err
