@@ -23,13 +23,6 @@ def check_target(exporter: Exporter[Any], target: Path, workspace: Path, inputs:
 
     It may lie neither in the workspace nor over one of the files that are to be predicted.
     """
-    place = Path(os.path.realpath(target))
-    if place.is_relative_to(os.path.realpath(workspace)):
-        raise FieldmarkError(
-            f"{target} lies in the workspace, which is Fieldmark's own: name a file elsewhere"
-        )
-    if place.exists() and any(place.is_relative_to(os.path.realpath(path)) for path in inputs):
-        raise FieldmarkError(f"{target} is one of the files to be predicted: name another file")
     if exporter.exports != "predictions":
         raise FieldmarkError(
             f"the exporter {exporter.name!r} writes labels, not predictions: choose another --format"
@@ -40,6 +33,13 @@ def check_target(exporter: Exporter[Any], target: Path, workspace: Path, inputs:
         mode = 0
     except (OSError, ValueError) as error:
         raise FieldmarkError(f"{target} can't be written: {cause(error)}; name another file") from error
+    place = Path(os.path.realpath(target))
+    if place.is_relative_to(os.path.realpath(workspace)):
+        raise FieldmarkError(
+            f"{target} lies in the workspace, which is Fieldmark's own: name a file elsewhere"
+        )
+    if place.exists() and any(place.is_relative_to(os.path.realpath(path)) for path in inputs):
+        raise FieldmarkError(f"{target} is one of the files to be predicted: name another file")
     if stat.S_ISDIR(mode):
         raise FieldmarkError(
             f"{target} is a folder: name a file, such as {target / ('predictions' + exporter.suffix)}"

@@ -208,10 +208,10 @@ def test_an_exporter_that_fails_is_named_and_leaves_the_old_file(
 def test_a_target_that_no_disk_takes_is_named_before_the_work(tmp_path: Path) -> None:
     for name, reason in (("x" * 300, "too long"), ("a\0b", "")):
         with pytest.raises(FieldmarkError, match=f"can't be written: .*{reason}"):
-            check_target(FailsToWrite(None), tmp_path / name)
+            check_target(FailsToWrite(None), tmp_path / name, tmp_path / "ws", ())
     (tmp_path / "file").write_text("")
     with pytest.raises(FieldmarkError, match="can't be written: not a directory"):
-        check_target(FailsToWrite(None), tmp_path / "file" / "out.txt")
+        check_target(FailsToWrite(None), tmp_path / "file" / "out.txt", tmp_path / "ws", ())
 
 
 def predicted(workspace: Workspace, project: projects.Project) -> Predicted:
