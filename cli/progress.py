@@ -54,7 +54,7 @@ def steps() -> Iterator[Callable[[Step], None]]:
 
         def tell(step: Step) -> None:
             if step.stage not in tasks:
-                for earlier in tasks.values():
+                for earlier in list(tasks.values())[-1:]:  # stopping one again would move its end
                     progress.stop_task(earlier)
                 tasks[step.stage] = progress.add_task(_WORDS[step.stage], total=None, count="", figure="")
             task = tasks[step.stage]
