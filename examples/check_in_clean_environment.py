@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,13 @@ class Environment:
     def pip(self, verb: str, *arguments: str) -> None:
         """Run `pip install` or `pip uninstall`."""
         if self.uv:
-            self._run(self.uv, "pip", verb, "--python", str(self.python), *arguments)
+            command = (self.uv, "pip", verb, "--python", str(self.python), *arguments)
+            if verb == "install":
+                # What was just installed beside us lies in uv's cache; an index may be changing at this moment.
+                with suppress(Surprise):
+                    self._run(*command, "--offline")
+                    return
+            self._run(*command)
         else:
             self._run(
                 str(self.python), "-m", "pip", verb, *(["--yes"] if verb == "uninstall" else []), *arguments
