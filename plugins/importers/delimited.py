@@ -136,12 +136,6 @@ def split_named(word: str) -> Split | None:
     return _SPLITS.get(word.strip().lower())
 
 
-def split_of_file(file: str) -> Split | None:
-    """Return the split that a file's folder or its own stem names, or None."""
-    path = PurePosixPath(file)
-    return split_named(path.parent.name) or split_named(path.stem)
-
-
 def _suffix(name: str) -> str:
     return PurePosixPath(name).suffix.lower()
 
