@@ -58,13 +58,13 @@ def refuse_options_before_a_command(context: typer.Context) -> None:
             )
 
 
-def respond(work: Callable[[], Answer], *, as_json: bool, strict: bool = False) -> None:
-    """Do the work, print its answer, and end the command with the exit code that scripts rely on."""
+@contextmanager
+def sentences(as_json: bool = False) -> Iterator[None]:
+    """End the command with a sentence and its exit code, whatever goes wrong inside."""
     from fieldmark.storage.errors import FieldmarkError
 
     try:
-        with redirect_stdout(sys.stderr):  # what a plugin prints must not spoil the document
-            answer = work()
+        yield
     except FieldmarkError as error:
         _end(str(error), as_json)
     except KeyboardInterrupt:
@@ -77,6 +77,13 @@ def respond(work: Callable[[], Answer], *, as_json: bool, strict: bool = False) 
             "FIELDMARK_DEBUG=1 shows where",
             as_json,
         )
+
+
+def respond(work: Callable[[], Answer], *, as_json: bool, strict: bool = False) -> None:
+    """Do the work, print its answer, and end the command with the exit code that scripts rely on."""
+    # What a plugin prints must not spoil the document.
+    with sentences(as_json), redirect_stdout(sys.stderr):
+        answer = work()
     if as_json:
         print(json.dumps(answer.document, ensure_ascii=False))
     else:
@@ -125,6 +132,8 @@ def opened(workspace: Path, *, make: bool = False) -> Iterator[Workspace]:
 
     opened_workspace = create_workspace(workspace) if make else open_workspace(workspace)
     try:
+        for sentence in opened_workspace.notices:
+            tell(sentence)
         for sentence in recover(opened_workspace, lambda run: take_in(opened_workspace, run)):
             tell(sentence)
         yield opened_workspace

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from fieldmark.cli import demo, labels, models, plugins, predict, projects, train, upload, version
+from fieldmark.cli import demo, labels, models, plugins, predict, projects, serve, train, upload, version
 
 app = typer.Typer(
     name="fieldmark",
@@ -15,6 +15,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("demo")(demo.demo)
+app.command("serve")(serve.serve)
 app.command("projects")(projects.list_projects)
 app.add_typer(projects.group, name="project")
 app.command("upload")(upload.upload)

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fieldmark.cli.answer import Answer, JsonOption, OfflineOption, opened, respond
+from fieldmark.cli.answer import Answer, JsonOption, OfflineOption, opened, respond, sentences
+from fieldmark.cli.serve import HostOption, NoBrowserOption, PortOption
+from fieldmark.cli.serve import run as run_server
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,11 +27,14 @@ def demo(
         bool,
         typer.Option("--no-serve", help="Only train and print, and open no app."),
     ] = False,
+    host: HostOption = "127.0.0.1",
+    port: PortOption = 8501,
+    no_browser: NoBrowserOption = False,
     workspace: DemoWorkspaceOption = DEMO_WORKSPACE,
     as_json: JsonOption = False,
     offline: OfflineOption = False,
 ) -> None:
-    """Train a first model on real images that come along; needs no download and no account."""
+    """Train a first model on real images that come along, and open the app on it; no download, no account."""
 
     def work() -> Answer:
         from fieldmark.cli.progress import steps
@@ -53,6 +58,9 @@ def demo(
         return Answer(document, lambda console: _show(console, done, root))
 
     respond(work, as_json=as_json)
+    if not no_serve:
+        with sentences():
+            run_server(workspace, host, port, no_browser, offline)
 
 
 def _show(console: Console, done: Demo, root: Path) -> None:

@@ -68,7 +68,8 @@ def predict(
             found = find_project(ws, project)
             chosen = find_model(ws, found, model)
             if project_images:
-                outcome = prediction.predict_project(ws, found, chosen, which, offline=offline, tell=tell)
+                run = prediction.start_prediction(ws, chosen)
+                outcome = prediction.predict_project(ws, run, chosen, which, offline=offline, tell=tell)
             else:
                 outcome = prediction.predict_files(ws, chosen, which, paths or (), offline=offline, tell=tell)
             try:

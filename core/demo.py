@@ -21,9 +21,11 @@ from fieldmark.storage.workspace import Workspace
 
 PROJECT = "digits"
 MODEL = "digits-1"
+IMAGES = 1797
 UNLABELLED = 200
 SIDE = 64
 """Pixels: the 8 x 8 originals are enlarged to this."""
+DEMO_TRAINING = TrainRequest(task="single-label", name=MODEL, offline=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +54,11 @@ def run_demo(
     def checked(images: int) -> None:
         tell(Step(stage="check", done=images))
 
-    project = projects.project_by_name(workspace.database, PROJECT) or create_project(workspace, PROJECT)
+    project = demo_project(workspace, registry, checked)
     model = models.model_by_name(workspace.database, project.id, MODEL)
     reused = model is not None
     if model is None:
-        with workspace.staging() as folder:
-            labelled, unlabelled = _write_digits(folder)
-            upload(workspace, registry, project, [labelled], UploadWishes(labels_from_folder=True), checked)
-            upload(workspace, registry, project, [unlabelled], UploadWishes(), checked)
-        request = TrainRequest(task="single-label", name=MODEL, offline=True)
-        model, _ = train(workspace, registry, project, request, tell)
+        model, _ = train(workspace, registry, project, DEMO_TRAINING, tell)
     states = counts_by_state(workspace.database, project.id)
     report = json.loads(models.evaluations(workspace.database, model.id, "best")["validation"])
     return Demo(
@@ -73,6 +70,19 @@ def run_demo(
         states.get("unlabelled", 0),
         reused,
     )
+
+
+def demo_project(
+    workspace: Workspace, registry: Registry, progress: Callable[[int], None] = lambda seen: None
+) -> Project:
+    """Return the demo's project, made with its images where it is missing."""
+    project = projects.project_by_name(workspace.database, PROJECT) or create_project(workspace, PROJECT)
+    if sum(counts_by_state(workspace.database, project.id).values()) < IMAGES:
+        with workspace.staging() as folder:
+            labelled, unlabelled = _write_digits(folder)
+            upload(workspace, registry, project, [labelled], UploadWishes(labels_from_folder=True), progress)
+            upload(workspace, registry, project, [unlabelled], UploadWishes(), progress)
+    return project
 
 
 def _write_digits(folder: Path) -> tuple[Path, Path]:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import os
 import stat
+import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fieldmark.core.contracts.exporter import Exporter
 from fieldmark.core.plugin_calls import blamed_on
-from fieldmark.core.predict import Predicted, export_context, export_records
+from fieldmark.core.predict import Predicted, export_context, export_records, recall
 from fieldmark.core.sources.rules import cause
-from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.errors import FieldmarkError, NotFound
 from fieldmark.storage.files import replacing
-from fieldmark.storage.projects import Project
+from fieldmark.storage.projects import Project, project_by_id
 from fieldmark.storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from fieldmark.core.active_runs import ActiveRuns
 
 
 def check_target(exporter: Exporter[Any], target: Path, workspace: Path, inputs: Sequence[Path]) -> None:
@@ -48,6 +53,28 @@ def check_target(exporter: Exporter[Any], target: Path, workspace: Path, inputs:
         raise FieldmarkError(
             f"the folder {target.absolute().parent} is not there: make it first, or name another file"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file made for one download; whoever sends it removes it."""
+
+    path: Path
+    name: str
+
+
+def export_run(workspace: Workspace, runs: ActiveRuns, exporter: Exporter[Any], run_id: int) -> Download:
+    """Write what a run predicted to a file of its own, to be sent and removed.
+
+    Raises `FieldmarkError` when there is nothing to export, or images that the format needs are gone.
+    """
+    outcome = runs.predicted(run_id) or recall(workspace, run_id)
+    project = project_by_id(workspace.database, outcome.model.project_id)
+    if project is None:
+        raise NotFound("the project of that prediction was deleted")
+    target = workspace.staging_folder / f"download-{uuid.uuid4().hex}"
+    export_predictions(workspace, exporter, project, outcome, target)
+    return Download(target, f"{outcome.model.name}-{outcome.checkpoint}-run{run_id}{exporter.suffix}")
 
 
 def export_predictions(

@@ -9,12 +9,14 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
-from fieldmark.core.contracts.importer import Example, Importer, Skipped
+from fieldmark.core.contracts.importer import Description, Example, Importer, Skipped
 from fieldmark.core.contracts.source import Source
 from fieldmark.core.matching import Found, ImageMatcher, Unmatched
+from fieldmark.core.pictures.staging import Offer
 from fieldmark.core.plugin_calls import blamed_on
 from fieldmark.core.registry import Registered, Registry
 from fieldmark.core.sources.opening import open_source
+from fieldmark.core.sources.rules import OpenSource
 from fieldmark.storage import images
 from fieldmark.storage.annotations import Changed, Statement, apply_statements
 from fieldmark.storage.database import Cursor
@@ -53,7 +55,7 @@ def import_labels(
     workspace: Workspace,
     registry: Registry,
     project: Project,
-    path: Path,
+    offered: Path | Offer,
     *,
     format_name: str | None = None,
     options: Sequence[str] | dict[str, Any] = (),
@@ -68,7 +70,7 @@ def import_labels(
     making the change and taking it back.
     Raises `FieldmarkError` when the file can't be read or no importer recognises it; then nothing is written.
     """
-    with open_source(path) as source:
+    with _opened(offered) as source:
         name, notes = (format_name, []) if format_name else recognise(registry, source)
         importer = registry.importer(name, options)
         title = _title(registry.find("importer", name))
@@ -83,6 +85,23 @@ def import_labels(
         changed = _write(workspace, project, statements, author, dry_run)
         report.images, report.annotations = changed.images, changed.annotations
     return report
+
+
+def look_at(
+    registry: Registry, offered: Path | Offer, format_name: str | None = None
+) -> tuple[str, Description]:
+    """Return which importer would read a label file, and what that importer finds in it with its default options.
+
+    Raises `FieldmarkError` when the file can't be read or no importer recognises it.
+    """
+    with _opened(offered) as source:
+        name = format_name or recognise(registry, source)[0]
+        with blamed_on(_title(registry.find("importer", name))):
+            return name, registry.importer(name, {}).describe(source)
+
+
+def _opened(offered: Path | Offer) -> OpenSource:
+    return open_source(offered) if isinstance(offered, Path) else offered.open()
 
 
 class _TakenBack(Exception):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,40 @@ def keep_files(workspace: Workspace, options: Options) -> Mapping[str, Any]:
     return stored
 
 
+def kept_options(workspace: Workspace, options: Options) -> Mapping[str, Any]:
+    """Return what `keep_files` would, but copy nothing; raises `FieldmarkError` when a file can't be read."""
+    stored = stored_options(options)
+    for name, value in options:
+        if not (isinstance(value, Path) and value.exists()) or value.is_relative_to(workspace.weights):
+            continue
+        path = value.absolute()
+        try:
+            files = _files(path)
+            digest = _remembered_digest(
+                tuple((file, (state := file.stat()).st_size, state.st_mtime_ns) for file in files)
+            )
+        except OSError as error:
+            raise FieldmarkError(f"{path} can't be read: {error.strerror or error}") from error
+        folder = workspace.weights / digest
+        stored[name] = str(folder / path.name if path.is_file() else folder)
+    return stored
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(child for child in path.iterdir() if child.is_file())
+
+
+@lru_cache(maxsize=16)
+def _remembered_digest(files: tuple[tuple[Path, int, int], ...]) -> str:
+    """Return the digest of files that still have this size and time of change; large ones take long to hash."""
+    return _digest([path for path, _, _ in files])
+
+
 def _kept(workspace: Workspace, path: Path) -> Path:
     if path.is_relative_to(workspace.weights):
         return path
-    files = [path] if path.is_file() else sorted(child for child in path.iterdir() if child.is_file())
     try:
+        files = _files(path)
         folder = workspace.weights / _digest(files)
         folder.mkdir(parents=True, exist_ok=True)
         for file in files:

@@ -9,8 +9,8 @@ from typing import Any
 
 from fieldmark.core.projects import find_project
 from fieldmark.core.registry import Registry
-from fieldmark.storage import models, projects, runs
-from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage import models, predictions, projects, runs
+from fieldmark.storage.errors import FieldmarkError, NotFound
 from fieldmark.storage.models import Model
 from fieldmark.storage.projects import Project
 from fieldmark.storage.workspace import Workspace
@@ -24,7 +24,7 @@ def find_model(workspace: Workspace, project: Project, name: str) -> Model:
     if found:
         return found
     have = ", ".join(model.name for model in models.models(workspace.database, project.id)[-10:])
-    raise FieldmarkError(
+    raise NotFound(
         f"there is no model {name!r} in project {project.name!r}: "
         + (f"there are {have}" if have else "train one with 'fieldmark train'")
     )
@@ -103,6 +103,16 @@ def free_name(workspace: Workspace, project: Project, stem: str, wanted: str | N
 def rename_model(workspace: Workspace, project: Project, model: Model, name: str) -> None:
     """Give a model another name; raises `FieldmarkError` when it can't be used."""
     models.rename_model(workspace.database, model.id, free_name(workspace, project, model.task, name))
+
+
+def lost_with(workspace: Workspace, model: Model) -> str:
+    """Return what deleting a model would lose, in a sentence."""
+    later = predictions.later_predictions(workspace.database, model.id)
+    made = (
+        "the prediction it has made since" if later == 1 else f"the {later:,} predictions it has made since"
+    )
+    what = f"Its weights, its statistics and {made}" if later else "Its weights and its statistics"
+    return f"{what} are lost for good. The images and their labels stay."
 
 
 def delete_model(workspace: Workspace, model: Model) -> None:

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
+from fieldmark.core.basket import Basket, Input
 from fieldmark.core.contracts.exporter import ExportContext, PredictedImage
 from fieldmark.core.contracts.terms import CheckpointName
 from fieldmark.core.jobs import control
+from fieldmark.core.jobs.control import Cancelled
 from fieldmark.core.jobs.files import RESULT, PredictJob, Step
 from fieldmark.core.jobs.prediction_job import FAILURES, SCORES
 from fieldmark.core.learning.scores import predicted_labels
-from fieldmark.core.pictures.decoding import Decoded, DecodeJob, Decoders
-from fieldmark.core.pictures.staging import Listed, Staged, opened, stage
+from fieldmark.core.pictures.staging import Listed, Offer
 from fieldmark.storage import images, models, predictions, runs
 from fieldmark.storage.database import Cursor
-from fieldmark.storage.errors import FieldmarkError
-from fieldmark.storage.images import numbered
+from fieldmark.storage.errors import FieldmarkError, NotFound
 from fieldmark.storage.models import Model
 from fieldmark.storage.predictions import Prediction
 from fieldmark.storage.projects import Project
@@ -30,16 +30,7 @@ from fieldmark.storage.runs import Run
 from fieldmark.storage.workspace import Workspace
 
 BATCH = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """One image to predict; `image_id` None for a file that is not of the project."""
-
-    image_id: int | None
-    name: str
-    sha256: str
-    path: Path
+"""Predictions that are recorded at once."""
 
 
 @dataclass(slots=True)
@@ -49,7 +40,6 @@ class Predicted:
     run: Run
     model: Model
     checkpoint: CheckpointName
-    folder: Path
     seen: int = 0
     predicted: int = 0
     refused: list[Listed] = field(default_factory=list)
@@ -62,7 +52,7 @@ def predict_files(
     workspace: Workspace,
     model: Model,
     checkpoint: CheckpointName,
-    paths: Sequence[Path],
+    offered: Sequence[Path | Offer],
     *,
     offline: bool = False,
     tell: Callable[[Step], None] = lambda step: None,
@@ -71,53 +61,108 @@ def predict_files(
 
     Raises `FieldmarkError` when the model can't be used.
     """
-    run = runs.start_run(workspace.database, model.project_id, "predict", model.name, model.id)
-    outcome = Predicted(run, model, checkpoint, workspace.run_folder(run.id))
+    run = start_prediction(workspace, model)
+    basket = Basket(workspace.run_folder(run.id))
+    return predict_basket(workspace, run, model, checkpoint, basket, offered, offline=offline, tell=tell)
+
+
+def predict_basket(
+    workspace: Workspace,
+    run: Run,
+    model: Model,
+    checkpoint: CheckpointName,
+    basket: Basket,
+    offered: Sequence[Path | Offer] = (),
+    *,
+    offline: bool = False,
+    tell: Callable[[Step], None] = lambda step: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Predicted:
+    """Add what is offered to the basket and predict all that is in it, in a run that was started for it."""
+    outcome = Predicted(run, model, checkpoint)
     with _recorded(workspace, run):
-        inputs = list(_admitted(paths, outcome.folder / "inputs", outcome, tell))
-        if not inputs:
+        basket.add(offered, tell, cancelled)
+        outcome.seen = basket.seen
+        outcome.refused, outcome.skipped = list(basket.refused), list(basket.skipped)
+        if cancelled():
+            raise Cancelled("cancelled")
+        if not basket.inputs:
             workspace.database.write(
                 lambda cursor: runs.finish_run(cursor, run.id, "failed", "nothing to predict")
             )
             return outcome
-        inputs = _distinct(inputs)
-        _predict(workspace, outcome, inputs, outcome.folder / "embeddings", offline, tell)
+        _predict(workspace, outcome, basket.inputs, basket.embeddings, offline, tell, cancelled)
     return outcome
 
 
 def predict_project(
     workspace: Workspace,
-    project: Project,
+    run: Run,
     model: Model,
     checkpoint: CheckpointName,
+    image_ids: Sequence[int] | None = None,
     *,
     offline: bool = False,
     tell: Callable[[Step], None] = lambda step: None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Predicted:
-    """Predict every image of a project; raises `FieldmarkError` when there is none."""
-    inputs = [
-        Input(row.id, row.name, row.sha256, workspace.image_path(row.sha256))
-        for row in images.image_rows(workspace.database, project.id)
-    ]
-    if not inputs:
-        raise FieldmarkError(f"the project {project.name!r} holds no image: upload some first")
-    run = runs.start_run(workspace.database, model.project_id, "predict", model.name, model.id)
-    outcome = Predicted(run, model, checkpoint, workspace.run_folder(run.id), seen=len(inputs))
+    """Predict images of a project, all or those named by id, in a run that was started for it.
+
+    Raises `FieldmarkError` when there is none.
+    """
+    outcome = Predicted(run, model, checkpoint)
     with _recorded(workspace, run):
-        _predict(workspace, outcome, inputs, workspace.embeddings, offline, tell)
+        inputs = [
+            Input(row.id, row.name, row.sha256, workspace.image_path(row.sha256))
+            for row in images.image_rows(workspace.database, run.project_id, image_ids)
+        ]
+        if not inputs:
+            raise FieldmarkError("the project holds no such image: upload some first, or choose others")
+        outcome.seen = len(inputs)
+        _predict(workspace, outcome, inputs, workspace.embeddings, offline, tell, cancelled)
     return outcome
+
+
+def start_prediction(workspace: Workspace, model: Model) -> Run:
+    """Record a prediction that is about to start."""
+    return runs.start_run(workspace.database, model.project_id, "predict", model.name, model.id)
 
 
 def export_records(workspace: Workspace, outcome: Predicted) -> Iterator[PredictedImage]:
     """Yield what was predicted in the form exporters take."""
     for row in predictions.predictions_of_run(workspace.database, outcome.run.id):
-        path = outcome.paths[row.sha256]
+        path = outcome.paths.get(row.sha256, workspace.image_path(row.sha256))
         yield PredictedImage(
             row.image_name,
             row.predicted,
             dict(zip(outcome.model.labels, row.scores, strict=True)),
-            lambda path=path: path.open("rb"),  # type: ignore[misc]
+            partial(_opened, path, row.image_name),
         )
+
+
+def _opened(path: Path, name: str) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise FieldmarkError(
+            f"the image {name} of that prediction is gone: predict it again, or choose JSON or CSV, "
+            "which need no image"
+        ) from None
+
+
+def recall(workspace: Workspace, run_id: int) -> Predicted:
+    """Return a prediction that has ended, as it was recorded; raises `FieldmarkError` when there is none."""
+    run = runs.run_by_id(workspace.database, run_id)
+    if run is None or run.kind != "predict" or run.model_id is None:
+        raise NotFound(f"there is no prediction {run_id}")
+    if run.status != "finished":
+        raise FieldmarkError(f"the prediction {run_id} has no result: it is {run.status}")
+    model = models.model_by_id(workspace.database, run.model_id)
+    first = next(predictions.predictions_of_run(workspace.database, run_id), None)
+    if model is None or first is None:
+        raise NotFound(f"the model of prediction {run_id} was deleted, and what it said with it")
+    count = predictions.count_of_run(workspace.database, run_id)
+    return Predicted(run, model, cast(CheckpointName, first.checkpoint), seen=count, predicted=count)
 
 
 def export_context(outcome: Predicted, project: Project) -> ExportContext:
@@ -139,54 +184,12 @@ def _recorded(workspace: Workspace, run: Run) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        status: runs.RunStatus = "failed" if isinstance(error, FieldmarkError) else "cancelled"
+        failed = isinstance(error, FieldmarkError) and not isinstance(error, Cancelled)
+        status: runs.RunStatus = "failed" if failed else "cancelled"
         message = str(error)
         shutil.rmtree(workspace.run_folder(run.id), ignore_errors=True)
         workspace.database.write(lambda cursor: runs.finish_run(cursor, run.id, status, message))
         raise
-
-
-def _admitted(
-    paths: Sequence[Path], folder: Path, outcome: Predicted, tell: Callable[[Step], None]
-) -> Iterator[Input]:
-    """Copy images into the run's folder; list what can't be read or the sandboxed decoder refuses."""
-    folder.mkdir()
-    staged = _staged(paths, folder, outcome)
-    with Decoders() as decoders:
-        while batch := list(itertools.islice(staged, BATCH)):
-            jobs = (DecodeJob(item.path, folder / "thumbnail.jpg", item) for item in batch)
-            for job, result in decoders.check(jobs):
-                if isinstance(result, Decoded):
-                    yield Input(None, job.key.name, job.key.sha256, job.key.path)
-                else:
-                    outcome.refused.append(Listed(job.key.name, result.reason))
-                    job.key.path.unlink(missing_ok=True)
-            tell(Step(stage="check", done=outcome.seen))
-
-
-def _staged(paths: Sequence[Path], folder: Path, outcome: Predicted) -> Iterator[Staged]:
-    numbers = itertools.count()
-    for path in paths:
-        source = opened(path, outcome)
-        if source is not None:
-            with source:
-                yield from stage(source, folder, numbers, outcome)
-
-
-def _distinct(inputs: Sequence[Input]) -> list[Input]:
-    """Number names that come twice: two folders may both hold `a.jpg`."""
-    given: set[str] = set()
-    numbers: dict[str, int] = {}
-    result = []
-    for item in inputs:
-        name, number = item.name, numbers.get(item.name, 1)
-        while name in given:
-            number += 1
-            name = numbered(item.name, number)
-        numbers[item.name] = number
-        given.add(name)
-        result.append(Input(item.image_id, name, item.sha256, item.path))
-    return result
 
 
 def _predict(
@@ -196,6 +199,7 @@ def _predict(
     embeddings: Path,
     offline: bool,
     tell: Callable[[Step], None],
+    cancelled: Callable[[], bool],
 ) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -216,10 +220,11 @@ def _predict(
             "path": [str(item.path) for item in inputs],
         }
     )
-    worker = control.launch(outcome.folder, job, table)
-    for step in control.follow(outcome.folder, worker):
+    folder = workspace.run_folder(outcome.run.id)
+    worker = control.launch(folder, job, table)
+    for step in control.follow(folder, worker, cancelled):
         tell(step)
-    result = outcome.folder / RESULT
+    result = folder / RESULT
     outcome.refused += [
         Listed(inputs[row["row"]].name, row["reason"]) for row in pq.read_table(result / FAILURES).to_pylist()
     ]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, Literal
 from unicodedata import category
 
-from fieldmark.storage import models, projects
-from fieldmark.storage.errors import FieldmarkError
-from fieldmark.storage.images import counts_by_state
-from fieldmark.storage.projects import Project
+from fieldmark.core.pictures.showing import forget_pictures
+from fieldmark.storage import projects
+from fieldmark.storage.errors import FieldmarkError, NotFound, NotSaved
+from fieldmark.storage.images import forget_unused
+from fieldmark.storage.projects import Contents, Project
 from fieldmark.storage.workspace import Workspace
 
 DEFAULT_BACKBONE = "embedded"
 LONGEST_NAME = 200
+LEAST_LABELS = 2
+Page = Literal["upload", "label", "train", "predict"]
 
 
 def create_project(workspace: Workspace, name: str) -> Project:
@@ -44,25 +50,88 @@ def find_project(workspace: Workspace, named: str) -> Project:
     if found:
         return found
     have = ", ".join(f"{project.name} ({project.id})" for project in projects.projects(db)[:10])
-    raise FieldmarkError(
+    raise NotFound(
         f"there is no project {named!r} in {workspace.root}: "
         + (f"there are {have}" if have else "make one with 'fieldmark project create NAME'")
     )
 
 
+def rename_project(workspace: Workspace, project: Project, name: str) -> Project:
+    """Give a project another name and return it; raises `FieldmarkError` for a name that can't be used."""
+    cleaned = check_name(name)
+    projects.rename_project(workspace.database, project.id, cleaned)
+    return replace(project, name=cleaned)
+
+
+def holdings(workspace: Workspace, project: Project) -> str:
+    """Return what deleting a project would lose, as words: '12 images (3 labelled) and 1 model'."""
+    held = projects.contents(workspace.database).get(project.id, Contents())
+    return f"{counted(held.images, 'image')} ({held.labelled:,} labelled) and {counted(held.models, 'model')}"
+
+
+def delete_project(workspace: Workspace, project: Project) -> None:
+    """Forget a project with its images, labels, history, models, runs and predictions, then remove their files.
+
+    A picture's file stays while another project shows it. Embeddings stay: their cache knows pictures by content
+    and is only ever added to, so the same pictures uploaded again cost no time.
+    Raises `FieldmarkError` naming what still runs in it, and then changes nothing.
+    """
+    db = workspace.database
+    left = db.write(lambda cursor: projects.delete_project(cursor, project.id))
+    with suppress(NotSaved):  # uploads kept using the same pictures: the next start removes what nobody shows
+        workspace.remove_pictures(lambda: db.write(lambda cursor: forget_unused(cursor, left.pictures)))
+    forget_pictures(workspace)
+    for model_id in left.models:
+        shutil.rmtree(workspace.model_folder(model_id), ignore_errors=True)
+    for run_id in left.runs:
+        shutil.rmtree(workspace.run_folder(run_id), ignore_errors=True)
+
+
 def overview(workspace: Workspace) -> list[dict[str, Any]]:
-    """Return each project as plain data: id, name, counts of images, labelled images and models, backbone."""
+    """Return each project as plain data: id, name, counts of images, labelled images and models, backbone, next step.
+
+    `next` is {"page": "upload" | "label" | "train" | "predict", "sentence": what to do there}.
+    """
+    held = projects.contents(workspace.database)
     found = []
     for project in projects.projects(workspace.database):
-        counts = counts_by_state(workspace.database, project.id)
+        has = held.get(project.id, Contents())
+        page, sentence = _next_step(has)
         found.append(
             {
                 "id": project.id,
                 "name": project.name,
-                "images": sum(counts.values()),
-                "labelled": counts.get("labelled", 0),
-                "models": len(models.models(workspace.database, project.id)),
+                "images": has.images,
+                "labelled": has.labelled,
+                "models": has.models,
                 "backbone": project.backbone,
+                "next": {"page": page, "sentence": sentence},
             }
         )
     return found
+
+
+def _next_step(has: Contents) -> tuple[Page, str]:
+    if not has.images:
+        return "upload", "Upload images."
+    unlabelled = counted(has.unlabelled, "image")
+    if has.models:
+        if has.unlabelled > has.labelled:
+            return "label", f"Label some of the {unlabelled} without a label, or predict new ones."
+        return "predict", "Predict new images, or compare models."
+    if has.learnable >= LEAST_LABELS:
+        more = f", or label {has.unlabelled:,} more first" if has.unlabelled else ""
+        return "train", f"Train a model on the {counted(has.labelled, 'labelled image')}{more}."
+    if not has.unlabelled:
+        return "upload", "Upload more images: training needs two labels with at least two images each."
+    if not has.labelled:
+        return "label", f"Label your {unlabelled}: none is labelled yet."
+    return "label", (
+        f"Label more images: {has.labelled:,} of {has.images:,} are labelled, and training needs two labels with at "
+        "least two images each."
+    )
+
+
+def counted(number: int, one: str) -> str:
+    """Return '1 image' or '2,000 images'."""
+    return f"{number:,} {one}" if number == 1 else f"{number:,} {one}s"

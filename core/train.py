@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fieldmark.core.contracts.backbone import Backbone
 from fieldmark.core.contracts.terms import Task
+from fieldmark.core.contracts.trainer import Trainer
 from fieldmark.core.jobs import control
+from fieldmark.core.jobs.control import Cancelled, Left, Worker
 from fieldmark.core.jobs.files import DATASET, RESULT, ModelFile, Step, TrainJob
 from fieldmark.core.jobs.model_folder import PREDICTIONS, read_model_file
 from fieldmark.core.kept_files import keep_files
@@ -55,6 +57,21 @@ class TrainRequest:
     """Fraction of the images; None: the user-defined validation set."""
     offline: bool = False
     seed: int = 0
+    images: tuple[int, ...] | None = None
+    """Ids of the images to use; None: all of the project."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRequest:
+    """A request that names what is there, with what it stands for."""
+
+    name: str
+    trainer_name: str
+    trainer: Trainer[Any]
+    backbone_name: str
+    backbone: Backbone[Any]
+    """Not loaded."""
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +79,59 @@ class Training:
     """A training that runs."""
 
     run: Run
-    worker: subprocess.Popen[bytes]
+    worker: Worker
     dataset: Dataset
     notes: tuple[str, ...] = field(default=())
 
 
 def start_training(
-    workspace: Workspace, registry: Registry, project: Project, request: TrainRequest
+    workspace: Workspace,
+    registry: Registry,
+    project: Project,
+    request: TrainRequest,
+    *,
+    outlives_starter: bool = False,
 ) -> Training:
-    """Check a request and start its worker; raises `FieldmarkError` before anything is written."""
+    """Check a request and start its worker; raises `FieldmarkError` before anything is written.
+
+    `outlives_starter`: the worker goes on when this process ends, for the next one to take its result in.
+    """
+    checked = check_request(workspace, registry, project, request)
+    dataset = gather(
+        workspace, project, request.task, checked.labels, request.validation, request.seed, request.images
+    )
+    job = TrainJob(
+        images=workspace.image_folder,
+        embeddings=workspace.embeddings,
+        weights=workspace.weights,
+        offline=request.offline,
+        stop_with=None if outlives_starter else os.getpid(),
+        task=request.task,
+        labels=list(dataset.labels),
+        trainer=checked.trainer_name,
+        trainer_options=stored_options(checked.trainer.options),
+        backbone=checked.backbone_name,
+        backbone_options=dict(keep_files(workspace, checked.backbone.options)),
+        seconds=request.minutes * 60,
+        seed=request.seed,
+    )
+    run = runs.start_run(workspace.database, project.id, "train", checked.name)
+    return Training(
+        run, control.launch(workspace.run_folder(run.id), job, dataset.table), dataset, dataset.notes
+    )
+
+
+def check_request(
+    workspace: Workspace, registry: Registry, project: Project, request: TrainRequest
+) -> CheckedRequest:
+    """Check all of a request but its images, loading nothing; raises `FieldmarkError` for what can't be done."""
     if not 0 < request.minutes <= 24 * 60:
         raise FieldmarkError(f"{request.minutes:g} minutes can't be used: give more than 0 and at most 1440")
     if request.validation is not None and not 0 <= request.validation <= 0.9:
         raise FieldmarkError(
             f"{request.validation:.0%} for validation can't be used: give 0 to 90, or 'user-defined'"
         )
-    trainer_name = request.trainer or _trainer_for(registry, request.task)
+    trainer_name = request.trainer or trainer_for(registry, request.task)
     trainer = registry.trainer(trainer_name, request.trainer_options)
     if request.task not in trainer.tasks:
         raise FieldmarkError(
@@ -86,47 +140,42 @@ def start_training(
     backbone_name, options = _backbone(project, request)
     backbone = registry.backbone(backbone_name, options)
     name = free_name(workspace, project, request.task, request.name)
-    wanted = tuple(check_label(label) for label in request.labels)
-    dataset = gather(workspace, project, request.task, wanted, request.validation, request.seed)
-    job = TrainJob(
-        images=workspace.image_folder,
-        embeddings=workspace.embeddings,
-        weights=workspace.weights,
-        offline=request.offline,
-        stop_with=os.getpid(),
-        task=request.task,
-        labels=list(dataset.labels),
-        trainer=trainer_name,
-        trainer_options=stored_options(trainer.options),
-        backbone=backbone_name,
-        backbone_options=dict(keep_files(workspace, backbone.options)),
-        seconds=request.minutes * 60,
-        seed=request.seed,
-    )
-    run = runs.start_run(workspace.database, project.id, "train", name)
-    return Training(
-        run, control.launch(workspace.run_folder(run.id), job, dataset.table), dataset, dataset.notes
-    )
+    labels = tuple(check_label(label) for label in request.labels)
+    return CheckedRequest(name, trainer_name, trainer, backbone_name, backbone, labels)
 
 
 def finish_training(
-    workspace: Workspace, training: Training, tell: Callable[[Step], None] = lambda step: None
+    workspace: Workspace,
+    run: Run,
+    worker: Worker,
+    tell: Callable[[Step], None] = lambda step: None,
+    cancelled: Callable[[], bool] = lambda: False,
+    leaving: Callable[[], bool] = lambda: False,
 ) -> Model:
-    """Follow a training to its end and take its model in.
+    """Follow a training to its end, take its model in, and make its backbone the project's current one.
 
-    Raises `FieldmarkError` when it failed or was cancelled; the run is recorded either way.
+    Raises `FieldmarkError` when it failed or was cancelled; the run is recorded either way. Raises `Left` once
+    `leaving` is true: the worker goes on, and the run is settled by the next process.
     """
-    folder = workspace.run_folder(training.run.id)
+    folder = workspace.run_folder(run.id)
     try:
-        for step in control.follow(folder, training.worker):
+        for step in control.follow(folder, worker, cancelled, leaving):
             tell(step)
+    except Left:
+        raise
     except FieldmarkError as error:
-        _record_end(workspace, training.run, "failed", str(error))
+        cancelled_by_person = isinstance(error, Cancelled)
+        _record_end(
+            workspace,
+            run,
+            "cancelled" if cancelled_by_person else "failed",
+            None if cancelled_by_person else str(error),
+        )
         raise
     except BaseException:
-        _record_end(workspace, training.run, "cancelled", None)
+        _record_end(workspace, run, "cancelled", None)
         raise
-    return take_in(workspace, training.run)
+    return take_in(workspace, run)
 
 
 def _record_end(workspace: Workspace, run: Run, status: runs.RunStatus, message: str | None) -> None:
@@ -171,6 +220,7 @@ def take_in(workspace: Workspace, run: Run) -> Model:
         runs.finish_run(cursor, run.id, "finished")
 
     workspace.database.write(record)
+    projects.set_backbone(workspace.database, run.project_id, model.backbone, model.backbone_options)
     shutil.rmtree(workspace.run_folder(run.id), ignore_errors=True)
     return model
 
@@ -182,14 +232,16 @@ def train(
     request: TrainRequest,
     tell: Callable[[Step], None] = lambda step: None,
 ) -> tuple[Model, Training]:
-    """Start a training, follow it to its end, and make its backbone the project's current one."""
+    """Start a training and follow it to its end."""
     training = start_training(workspace, registry, project, request)
-    model = finish_training(workspace, training, tell)
-    projects.set_backbone(workspace.database, project.id, model.backbone, model.backbone_options)
-    return model, training
+    return finish_training(workspace, training.run, training.worker, tell), training
 
 
-def _trainer_for(registry: Registry, task: Task) -> str:
+def trainer_for(registry: Registry, task: Task) -> str:
+    """Return the name of the trainer that does a task unless another is asked for.
+
+    Raises `FieldmarkError` when none is installed.
+    """
     able = [plugin.name for plugin in registry.of_kind("trainer") if task in getattr(plugin.cls, "tasks", ())]
     if not able:
         raise FieldmarkError(f"no trainer here does {task}: 'fieldmark plugins' lists what is installed")

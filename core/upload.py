@@ -10,7 +10,7 @@ from pathlib import Path
 from fieldmark.core.contracts.importer import Example
 from fieldmark.core.contracts.plugin import PluginError
 from fieldmark.core.pictures.decoding import Decoded, DecodeJob, Decoders
-from fieldmark.core.pictures.staging import Listed, Staged, disk_reason, opened, stage
+from fieldmark.core.pictures.staging import Listed, Offer, Staged, disk_reason, opened, stage
 from fieldmark.core.registry import Registry
 from fieldmark.core.sources.opening import FileSource
 from fieldmark.core.sources.rules import OpenSource
@@ -87,20 +87,22 @@ def upload(
     workspace: Workspace,
     registry: Registry,
     project: Project,
-    paths: Sequence[Path],
+    offered: Sequence[Path | Offer],
     wishes: UploadWishes,
     progress: Callable[[int], None] = lambda seen: None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> UploadReport:
-    """Store every readable image under `paths` in a project and list every file that was not stored.
+    """Store every readable image of what is offered in a project and list every file that was not stored.
 
-    Raises `FieldmarkError` for a label that can't be used.
+    Cancelling keeps what is stored already and looks at no further file. Raises `FieldmarkError` for a label that
+    can't be used.
     """
     labels = tuple(check_label(label) for label in wishes.labels)
     report = UploadReport()
     with workspace.staging() as staging, Decoders() as decoders:
         intake = _Intake(workspace, project, wishes, report, staging, decoders)
-        arrivals = _arrivals(registry, paths, labels, wishes, staging, report)
-        while batch := list(itertools.islice(arrivals, BATCH)):
+        arrivals = _arrivals(registry, offered, labels, wishes, staging, report)
+        while not cancelled() and (batch := list(itertools.islice(arrivals, BATCH))):
             intake.take(batch)
             progress(report.seen)
     return report
@@ -108,19 +110,19 @@ def upload(
 
 def _arrivals(
     registry: Registry,
-    paths: Sequence[Path],
+    offered: Sequence[Path | Offer],
     labels: tuple[str, ...],
     wishes: UploadWishes,
     staging: Path,
     report: UploadReport,
 ) -> Iterator[_Arrival]:
     numbers = itertools.count()
-    for path in paths:
-        source = opened(path, report)
+    for one in offered:
+        source = opened(one, report)
         if source is None:
             continue
         with source:
-            said = _said_by_folders(registry, source, path) if wishes.labels_from_folder else {}
+            said = _said_by_folders(registry, source, one) if wishes.labels_from_folder else {}
             for staged in stage(source, staging, numbers, report):
                 example = said.get(staged.name)
                 own = _folder_labels(staged, example, report) if wishes.labels_from_folder else ()
@@ -128,9 +130,9 @@ def _arrivals(
                 yield _Arrival(staged, tuple(dict.fromkeys([*own, *labels])), split)
 
 
-def _said_by_folders(registry: Registry, source: OpenSource, path: Path) -> dict[str, Example]:
-    if isinstance(source, FileSource):
-        return {source.label: Example(source.label, labels=(path.absolute().parent.name,))}
+def _said_by_folders(registry: Registry, source: OpenSource, one: Path | Offer) -> dict[str, Example]:
+    if isinstance(one, Path) and isinstance(source, FileSource):
+        return {source.label: Example(source.label, labels=(one.absolute().parent.name,))}
     importer = registry.importer("class-folders", {})
     try:
         return {found.image: found for found in importer.read(source) if isinstance(found, Example)}
@@ -226,6 +228,8 @@ class _Intake:
         """Write rows, aliases and labels; it may run again, so it only returns what it did."""
         images.add_contents(cursor, contents)
         shas = list(dict.fromkeys(arrival.sha256 for arrival in good))
+        new = {content.sha256 for content in contents}
+        images.hold_contents(cursor, [sha for sha in shas if sha not in new])
         present = images.images_by_sha(cursor, self.project.id, shas)
         before = images.labels_of(cursor, [image_id for image_id, _ in present.values()])
         firsts = {a.sha256: a for a in reversed(good) if a.sha256 not in present}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from fieldmark.core.jobs.files import ERROR, JOB, LOCK, RESULT, PredictJob, Step, TrainJob, append_step
+from fieldmark.core.jobs.files import ERROR, JOB, LOCK, PID, RESULT, PredictJob, Step, TrainJob, append_step
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.files import fsync_file, fsync_folder, replacing
 
@@ -60,6 +60,7 @@ def main() -> int:
     folder = Path(sys.argv[1])
     os.nice(NICENESS)
     with FileLock(folder / LOCK):
+        (folder / PID).write_text(str(os.getpid()), "ascii")
         try:
             _work(folder)
         except FieldmarkError as error:

@@ -145,7 +145,7 @@ def _set_column(
         f"update image set {column} = n.value from (select unnest(?) as id, unnest(?) as value) n where image.id = n.id",
         [[row[0] for row in changed], [row[1] for row in changed]],
     ).fetchall()
-    _write_events(cursor, column, changed, source, author, stamp)
+    write_events(cursor, column, changed, source, author, stamp)
     return [row[0] for row in changed]
 
 
@@ -174,12 +174,13 @@ def _record(
         ).fetchall()
     )
     named = [(image_id, names[label_id], names.get(previous)) for image_id, label_id, previous in rows]
-    _write_events(cursor, kind, named, source, author, stamp)
+    write_events(cursor, kind, named, source, author, stamp)
 
 
-def _write_events(
+def write_events(
     cursor: Cursor, kind: str, rows: Sequence[tuple[Any, ...]], source: str, author: str, stamp: datetime
 ) -> None:
+    """Write history entries of one kind for (image id, value, previous value)."""
     schema = [("image_id", "int64"), ("value", "string"), ("previous", "string")]
     with incoming(cursor, schema, rows, table="events"):
         cursor.execute(
@@ -187,38 +188,6 @@ def _write_events(
             " select image_id, ?, value, previous, ?, ?, ? from events",
             [kind, source, author, stamp],
         ).fetchall()
-
-
-def remove_annotation(db: Database, project_id: int, image_id: int, label: str, author: str) -> bool:
-    """Take a label off an image; its default falls to the oldest label left. Return whether it was there."""
-
-    def change(cursor: Cursor) -> bool:
-        gone = cursor.execute(
-            "delete from annotation where image_id = ? and label_id ="
-            " (select id from label where project_id = ? and name = ?) returning label_id",
-            [image_id, project_id, label],
-        ).fetchall()
-        if not gone:
-            return False
-        stamp, label_id = now(), gone[0][0]
-        _record(cursor, "remove", [(image_id, label_id, None)], "human", author, stamp)
-        left = cursor.execute(
-            "select label_id from annotation where image_id = ? order by position", [image_id]
-        ).fetchall()
-        default = cursor.execute("select default_label_id from image where id = ?", [image_id]).fetchall()[0][
-            0
-        ]
-        if default == label_id:
-            heir = left[0][0] if left else None
-            cursor.execute("update image set default_label_id = ? where id = ?", [heir, image_id]).fetchall()
-            if heir is not None:
-                _record(cursor, "default", [(image_id, heir, label_id)], "human", author, stamp)
-        if not left:
-            _set_column(cursor, "state", [(image_id, "unlabelled")], "human", author, stamp)
-        cursor.execute("update image set revision = revision + 1 where id = ?", [image_id]).fetchall()
-        return True
-
-    return db.write(change)
 
 
 def history(db: Database, image_id: int) -> list[Event]:

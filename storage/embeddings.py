@@ -57,6 +57,26 @@ class EmbeddingCache:
                 _set_aside(file)  # Arrow's own word for content that does not add up
         return wanted.result()
 
+    def holds(self, sha256s: Sequence[str]) -> NDArray[np.bool_]:
+        """Return bool [n]: which of the images are cached, without reading a vector.
+
+        A file that can't be read counts as holding nothing and stays where it is.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        missing = set(sha256s)
+        for file in self._files():
+            if not missing:
+                break
+            try:
+                with file.open("rb") as opened, pq.ParquetFile(opened) as parquet:
+                    if set(_COLUMNS) <= set(parquet.schema_arrow.names):
+                        missing.difference_update(parquet.read(columns=["sha256"])["sha256"].to_pylist())
+            except (OSError, pa.ArrowException):
+                continue
+        return np.array([sha256 not in missing for sha256 in sha256s], dtype=np.bool_)
+
     def append(self, sha256s: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Store float32 [n, dim] vectors, one for each sha256; nothing is written when n is 0.
 

@@ -7,3 +7,7 @@ class FieldmarkError(Exception):
 
 class NotSaved(FieldmarkError):
     """The database could not write, for want of disk, memory or quiet; nothing changed, and it may go another time."""
+
+
+class NotFound(FieldmarkError):
+    """What the message names isn't there (any more); a web address of it answers 404."""

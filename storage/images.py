@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 from fieldmark.storage.bulk import incoming
 from fieldmark.storage.database import Cursor, Database, now
+from fieldmark.storage.errors import FieldmarkError
+
+LARGEST_ID = 2**63 - 1
+"""What the database can hold; it fails at larger numbers, which no image has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,25 @@ class ImageRow:
     default_label: str | None
     labels: tuple[str, ...]
     perceptual_hash: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """Which file an image is; `format` is the decoder's word for its content."""
+
+    name: str
+    sha256: str
+    format: str
+
+
+def image_file(db: Database, image_id: int) -> ImageFile | None:
+    """Return which file an image is, or None when there is no such image."""
+    if image_id > LARGEST_ID:
+        return None
+    row = db.row("select name, sha256 from image where id = ?", [image_id])
+    # By themselves, each is found through its index; a join would read every picture's row.
+    content = db.row("select format from content where sha256 = ?", [row[1]]) if row else None
+    return ImageFile(row[0], row[1], content[0]) if row and content else None
 
 
 def known_contents(db: Database, sha256s: Sequence[str]) -> set[str]:
@@ -79,6 +102,30 @@ def add_contents(cursor: Cursor, contents: Sequence[Content]) -> None:
     ]  # fmt: skip
     with incoming(cursor, schema, rows):
         cursor.execute("insert into content by name select * from incoming on conflict do nothing").fetchall()
+
+
+def hold_contents(cursor: Cursor, sha256s: Sequence[str]) -> None:
+    """Make sure that pictures which are about to be shown stay recorded.
+
+    Writing their rows makes this transaction and one that forgets a picture exclude each other. Raises
+    `FieldmarkError` when one has been forgotten since it was looked for.
+    """
+    held = cursor.execute(
+        "update content set created = created where sha256 in (select unnest(?)) returning sha256",
+        [list(sha256s)],
+    ).fetchall()
+    if len(held) < len(set(sha256s)):
+        raise FieldmarkError("was removed with another project at the same moment: upload it again")
+
+
+def forget_unused(cursor: Cursor, sha256s: Sequence[str]) -> list[str]:
+    """Forget those of these pictures that no project shows, and return them; their files are still there."""
+    rows = cursor.execute(
+        "delete from content where sha256 in (select unnest(?))"
+        " and sha256 not in (select sha256 from image where sha256 in (select unnest(?))) returning sha256",
+        [list(sha256s), list(sha256s)],
+    ).fetchall()
+    return [sha for (sha,) in rows]
 
 
 def add_images(

@@ -64,6 +64,27 @@ def ensure_labels(cursor: Cursor, project_id: int, names: Sequence[str]) -> dict
     return dict(rows)
 
 
+def label_ids(cursor: Cursor, project_id: int, names: Sequence[str]) -> dict[str, int]:
+    """Return {name: label id} of those that the project has."""
+    rows = cursor.execute(
+        "select name, id from label where project_id = ? and name in (select unnest(?))",
+        [project_id, list(names)],
+    ).fetchall()
+    return dict(rows)
+
+
+def create_label(db: Database, project_id: int, name: str) -> None:
+    """Make a label that no image carries yet; raises `FieldmarkError` when the project has it already."""
+
+    def insert(cursor: Cursor) -> None:
+        # Looked up first: a transaction that fails on a key can't be gone on with.
+        if label_ids(cursor, project_id, [name]):
+            raise FieldmarkError(f"there is a label {name!r} already: use it, or choose another name")
+        ensure_labels(cursor, project_id, [name])
+
+    db.write(insert)
+
+
 def label_counts(db: Database, project_id: int) -> list[LabelCount]:
     """Return every label with its counts, by name."""
     rows = db.rows(

@@ -131,6 +131,12 @@ def model_by_name(db: Database, project_id: int, name: str) -> Model | None:
     return _model(row) if row else None
 
 
+def model_by_id(db: Database, model_id: int) -> Model | None:
+    """Return one model, or None."""
+    row = db.row(f"select {_COLUMNS} from model where id = ?", [model_id])
+    return _model(row) if row else None
+
+
 def checkpoints(db: Database, model_id: int) -> list[Checkpoint]:
     """Return a model's checkpoints: `best` and `last`."""
     rows = db.rows("select name, step, seconds from checkpoint where model_id = ? order by name", [model_id])

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from fieldmark.storage.database import Cursor, Database, now
 
-RunKind = Literal["train", "predict"]
+RunKind = Literal["train", "predict", "upload"]
 RunStatus = Literal["running", "finished", "failed", "cancelled", "interrupted"]
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One job; `name` is the model's name for a training."""
+    """One job; `name` is the model's name for a training or prediction, and what was sent for an upload."""
 
     id: int
     project_id: int
@@ -22,9 +23,11 @@ class Run:
     model_id: int | None
     status: RunStatus
     message: str | None
+    created: datetime
+    finished: datetime | None
 
 
-_COLUMNS = "id, project_id, kind, name, model_id, status, message"
+_COLUMNS = "id, project_id, kind, name, model_id, status, message, created, finished"
 
 
 def start_run(db: Database, project_id: int, kind: RunKind, name: str, model_id: int | None = None) -> Run:
@@ -49,6 +52,23 @@ def finish_run(cursor: Cursor, run_id: int, status: RunStatus, message: str | No
     cursor.execute(
         "update run set status = ?, message = ?, finished = ? where id = ?", [status, message, now(), run_id]
     ).fetchall()
+
+
+def run_by_id(db: Database, run_id: int) -> Run | None:
+    """Return one run, or None."""
+    row = db.row(f"select {_COLUMNS} from run where id = ?", [run_id])
+    return Run(*row) if row else None
+
+
+def latest_runs(db: Database, project_id: int, limit: int) -> list[Run]:
+    """Return a project's runs that have ended, the latest first."""
+    return [
+        Run(*row)
+        for row in db.rows(
+            f"select {_COLUMNS} from run where project_id = ? and status <> 'running' order by id desc limit ?",
+            [project_id, limit],
+        )
+    ]
 
 
 def running(db: Database) -> list[Run]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fieldmark.storage import holder
+from fieldmark.storage.damage import left_aside
 from fieldmark.storage.database import Database
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.files import fsync_file, fsync_folder
+from fieldmark.storage.sweeping import sweep
 
 DATABASE_NAME = "fieldmark.duckdb"
 
@@ -25,17 +29,33 @@ class Workspace:
         self.runs = root / "runs"
         self.weights = root / "weights"
         self.image_folder = root / "images"
-        self._thumbnails = root / "thumbnails"
-        self._staging = root / "staging"
+        self.thumbnail_folder = root / "thumbnails"
+        self.staging_folder = root / "staging"
         for folder in (
-            self.embeddings, self.models, self.runs, self.image_folder, self._thumbnails, self._staging,
+            self.embeddings, self.models, self.runs, self.image_folder, self.thumbnail_folder, self.staging_folder,
         ):  # fmt: skip
             folder.mkdir(exist_ok=True)
         self.database = Database(root / DATABASE_NAME, readable=self.embeddings)
-        self._sweep()
+        self.notices = self.database.notices
+        """A sentence for each file that was damaged and set aside when this workspace was opened."""
+        self._moving = threading.Lock()
+        self._removing = threading.Lock()
+        self._arrived: set[str] | None = None
+        """Pictures kept while others are being removed."""
+        holder.withdraw(root)  # the database's lock is ours, so whoever wrote it is gone
+        try:
+            self.notices += sweep(self)
+        except BaseException:
+            self.database.close()
+            raise
+
+    def announce(self, address: str) -> None:
+        """Tell whoever finds the workspace locked that it's served at `address` by this process."""
+        holder.announce(self.root, address)
 
     def close(self) -> None:
-        """Release the database."""
+        """Release the database; whatever `announce` told ends with it."""
+        holder.withdraw(self.root, only_own=True)
         self.database.close()
 
     def image_path(self, sha256: str) -> Path:
@@ -44,7 +64,7 @@ class Workspace:
 
     def thumbnail_path(self, sha256: str) -> Path:
         """Return where an image's thumbnail (JPEG, longest side 256 px) lies."""
-        return self._thumbnails / sha256[:2] / f"{sha256}.jpg"
+        return self.thumbnail_folder / sha256[:2] / f"{sha256}.jpg"
 
     def embedding_folder(self, fingerprint: str) -> Path:
         """Return the folder of Parquet files that one backbone filled."""
@@ -64,52 +84,51 @@ class Workspace:
 
         After an exception it stays, and so tells the next start to sweep, as after a crash.
         """
-        folder = self._staging / uuid.uuid4().hex
+        folder = self.staging_folder / uuid.uuid4().hex
         folder.mkdir()
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
 
     def keep_image(self, staged: Path, staged_thumbnail: Path, sha256: str) -> None:
         """Move a checked image and its thumbnail to their places, surviving a power cut."""
-        for source, target in (
-            (staged_thumbnail, self.thumbnail_path(sha256)),
-            (staged, self.image_path(sha256)),
-        ):
-            target.parent.mkdir(exist_ok=True)
-            fsync_file(source)
-            source.replace(target)
-            fsync_folder(target.parent)
+        with self._moving:
+            if self._arrived is not None:
+                self._arrived.add(sha256)
+            for source, target in (
+                (staged_thumbnail, self.thumbnail_path(sha256)),
+                (staged, self.image_path(sha256)),
+            ):
+                target.parent.mkdir(exist_ok=True)
+                fsync_file(source)
+                source.replace(target)
+                fsync_folder(target.parent)
 
-    def _sweep(self) -> None:
-        """Remove what no row points to: runs and models that ended while they were being removed, and after a
-        crash staged files and images renamed before their row."""
-        runs = {
-            str(i) for (i,) in self.database.rows("select id from run where status in ('running', 'failed')")
-        }
-        pending = self.database.rows(
-            "select model_id from run where status = 'running' and model_id is not null"
-        )
-        models = {str(i) for (i,) in [*self.database.rows("select id from model"), *pending]}
-        for folder, kept in ((self.runs, runs), (self.models, models)):
-            for path in folder.iterdir():
-                if path.name not in kept:
-                    shutil.rmtree(path, ignore_errors=True)
-        left = list(self._staging.iterdir())
-        if not left:
-            return
-        known = {sha for (sha,) in self.database.rows("select sha256 from content")}
-        for folder in (self.image_folder, self._thumbnails):
-            for path in folder.glob("*/*"):
-                if path.name.removesuffix(".jpg") not in known:
-                    path.unlink()
-        for path in left:
-            shutil.rmtree(path, ignore_errors=True)
+    def remove_pictures(self, forget: Callable[[], Collection[str]]) -> int:
+        """Remove the files of the pictures (sha256) that `forget` has taken out of the database; return how many.
+
+        A picture that arrives again meanwhile keeps its files, whether or not its row is there yet. After a crash
+        in between, the next start sweeps what no row points to.
+        """
+        removed = 0
+        with self._removing, self.staging():
+            self._arrived = set()
+            try:
+                for sha256 in forget():
+                    with self._moving:
+                        if sha256 not in self._arrived:
+                            self.image_path(sha256).unlink(missing_ok=True)
+                            self.thumbnail_path(sha256).unlink(missing_ok=True)
+                            removed += 1
+            finally:
+                self._arrived = None
+        return removed
 
 
 def open_workspace(root: Path) -> Workspace:
     """Open an existing workspace; raises `FieldmarkError` naming the absolute path when there is none."""
     root = root.resolve()
-    if not (root / DATABASE_NAME).is_file():
+    database = root / DATABASE_NAME
+    if not database.is_file() and not (root.is_dir() and left_aside(database)):
         raise FieldmarkError(
             f"there is no workspace at {root}: make one with 'fieldmark project create NAME', "
             "or name another with --workspace"

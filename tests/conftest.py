@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import os
+import re
+import signal
+import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import IO, Any
 
 import pytest
+from PIL import Image, ImageDraw
 
 # Before anything of ours or torch is imported: both read these once. Plugins that happen to be installed beside
 # Fieldmark must not change what its tests see.
@@ -106,3 +112,149 @@ def hub() -> Iterator[LoopbackHub]:
     served = LoopbackHub()
     yield served
     served.close()
+
+
+class Served:
+    """A real `fieldmark serve` in a process of its own."""
+
+    def __init__(self, workspace: Path, *options: str) -> None:
+        self.workspace = workspace
+        self.log = workspace.parent / f"{workspace.name}-serve.log"
+        with self.log.open("ab") as log:
+            self.process = self._start(log, options)
+        assert self.process.stdout is not None
+        first = self.process.stdout.readline()
+        match = re.search(r"http://\S+", first)
+        assert match, f"the server said {first!r} and {self.log.read_text()!r}"
+        self.address = match.group()
+
+    def _start(self, log: IO[bytes], options: tuple[str, ...]) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [
+                sys.executable, "-m", "fieldmark", "serve", "--no-browser", "--port", "0",
+                "--workspace", str(self.workspace), *options,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )  # fmt: skip
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """End the server by a signal and return its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(20)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status
+
+
+def _starter(folder: Path) -> Iterator[Callable[..., Served]]:
+    started: list[Served] = []
+
+    def start(workspace: Path | None = None, *options: str) -> Served:
+        started.append(Served(workspace or folder / "workspace", *options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
+    """Start servers on workspaces and end them after the test: `serve(folder, "--offline").address`."""
+    yield from _starter(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def serve_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """As `serve`, for tests of one file that only look."""
+    yield from _starter(tmp_path_factory.mktemp("served"))
+
+
+@pytest.fixture
+def served(serve: Callable[..., Served]) -> Served:
+    """Serve an empty workspace."""
+    return serve()
+
+
+@dataclass
+class Done:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+
+class Command:
+    """The command as a person types it, in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.workspace = folder / "ws"
+
+    def arguments(self, *arguments: object, as_json: bool = True) -> list[str]:
+        extra = ["--workspace", str(self.workspace), *(["--json"] if as_json else [])]
+        return [sys.executable, "-m", "fieldmark", *map(str, arguments), *extra]
+
+    def environment(self, **more: str) -> dict[str, str]:
+        return {**os.environ, "FIELDMARK_LOAD_PLUGINS": "", **more}
+
+    def __call__(
+        self, *arguments: object, code: int | None = 0, json: bool = True, **environment: str
+    ) -> Done:
+        done = subprocess.run(
+            self.arguments(*arguments, as_json=json),
+            cwd=self.folder,
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        if code is not None:
+            assert done.returncode == code, (done.stdout, done.stderr)
+        return Done(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture
+def fieldmark(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+def draw_shape(path: Path, shape: str, number: int) -> Path:
+    """A picture that can be told apart from others of its folder, by eye and by model."""
+    image = Image.new("RGB", (96, 80), (40 + number * 7 % 100, 90, 140))
+    pen = ImageDraw.Draw(image)
+    x, y, size = 10 + number * 5 % 40, 8 + number * 3 % 30, 22 + number * 11 % 20
+    box = (x, y, x + size, y + size)
+    if shape == "disc":
+        pen.ellipse(box, fill=(230, 200, 30 + number))
+    else:
+        pen.rectangle(box, fill=(200, 30, 60 + number))
+        pen.line((0, 0, 95, 79), fill="white", width=1 + number % 5)
+    image.putpixel((95, 0), (number % 256, number // 256, 0))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+    return path
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Path:
+    """`shapes/disc/*.png` and `shapes/square/*.png`, twelve of each."""
+    folder = tmp_path / "shapes"
+    for shape in ("disc", "square"):
+        for number in range(12):
+            draw_shape(folder / shape / f"{number:02}.png", shape, number)
+    return folder
+
+
+@pytest.fixture
+def draw():
+    """`draw(path, shape, number)` writes one picture."""
+    return draw_shape

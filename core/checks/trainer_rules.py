@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -226,11 +227,34 @@ def agrees_with_its_module(sample: Sample) -> None:
     )
 
 
+def does_what_it_planned(sample: Sample) -> None:
+    """What is planned before training is None or positive, and steps are those that `fit` reports, within a factor of 2."""
+    trainer = cast("type[Trainer[Any]]", sample.plugin)
+    for task in _tasks(sample):
+        data = _toy(trainer, task)
+        size = len(data.train), len(data.labels)
+        seconds = sample.make().planned_seconds(*size)
+        expect(
+            seconds is None or (math.isfinite(seconds) and seconds > 0),
+            f"{task}: {seconds} planned seconds make no sense",
+        )
+        planned = sample.make().planned_steps(*size, data.seconds)
+        if planned is None:
+            continue
+        expect(planned >= 1, f"{task}: {planned} planned steps make no sense")
+        told = max(step.steps for step in _fit(sample, data)[0])
+        expect(
+            planned <= 2 * told and told <= 2 * planned,
+            f"{task}: {planned} steps were planned, and fit reports {told}",
+        )
+
+
 TRAINER_RULES: tuple[Rule, ...] = (
     learns_each_of_its_tasks,
     reports_progress_with_classifiers,
     can_be_cancelled,
     repeats_itself,
+    does_what_it_planned,
     restores_what_it_saved,
     agrees_with_its_module,
 )

@@ -94,6 +94,21 @@ class Trainer(Plugin[O]):
         clean up in `finally`.
         """
 
+    def planned_steps(self, images: int, labels: int, seconds: float) -> int | None:
+        """Return about how many steps `fit` will plan for so many training images and so much time.
+
+        None: that is not known before. Asked whenever a person changes a choice, so it must be quick.
+        """
+        return None
+
+    def planned_seconds(self, images: int, labels: int) -> float | None:
+        """Return about how long `fit` takes on an ordinary machine when nothing bounds its time.
+
+        None: that is not known before. Core corrects it by what earlier trainings took here, so what counts is how
+        it grows with the images and labels. Asked as often as `planned_steps`.
+        """
+        return None
+
     @classmethod
     @abstractmethod
     def restore(cls, folder: Path) -> Classifier:

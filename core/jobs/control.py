@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from filelock import FileLock, Timeout
 
@@ -20,6 +20,7 @@ from fieldmark.core.jobs.files import (
     JOB,
     LOCK,
     LOG,
+    PID,
     RESULT,
     PredictJob,
     ProgressReader,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.05
 STOP_SECONDS = 10.0
+_KINDS: dict[runs.RunKind, str] = {"train": "training", "predict": "prediction", "upload": "upload"}
 
 
 def launch(folder: Path, job: TrainJob | PredictJob, dataset: pa.Table) -> subprocess.Popen[bytes]:
@@ -67,26 +69,86 @@ def _hub_cache(weights: Path) -> dict[str, str]:
     return {} if {"HF_HOME", "HF_HUB_CACHE"} & set(os.environ) else {"HF_HUB_CACHE": str(weights)}
 
 
-def follow(folder: Path, worker: subprocess.Popen[bytes]) -> Iterator[Step]:
+class Cancelled(FieldmarkError):
+    """The person stopped the work."""
+
+
+class Worker(Protocol):
+    """A worker's process, as far as following it needs one: `subprocess.Popen`, or `AdoptedWorker`."""
+
+    @property
+    def pid(self) -> int:
+        """Process id, which is its group's too."""
+
+    def poll(self) -> int | None:
+        """Return the exit status, or None while it works."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; raises `subprocess.TimeoutExpired`."""
+
+
+class AdoptedWorker:
+    """A worker that an earlier process started: known by its lock, which it holds while it lives."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = FileLock(folder / LOCK)
+        self.pid = int((folder / PID).read_text("ascii"))
+
+    def poll(self) -> int | None:
+        """Return 0 once nobody holds the lock: how it ended is told by its files."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return None
+        self._lock.release()
+        return 0
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for the end; raises `subprocess.TimeoutExpired`."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.poll() is None:
+            if until is not None and time.monotonic() > until:
+                raise subprocess.TimeoutExpired("worker", timeout or 0)
+            time.sleep(POLL_SECONDS)
+        return 0
+
+
+class Left(Exception):
+    """Whoever followed a worker goes, and the worker goes on."""
+
+
+def follow(
+    folder: Path,
+    worker: Worker,
+    cancelled: Callable[[], bool] = lambda: False,
+    leaving: Callable[[], bool] = lambda: False,
+) -> Iterator[Step]:
     """Yield the worker's steps until it has ended; closing or an exception here stops the worker.
 
-    Raises `FieldmarkError` with the worker's own sentence when it failed, or naming its log when it died.
+    Raises `Cancelled`, or `FieldmarkError` with the worker's own sentence when it failed, or naming its log when it
+    died. Once `leaving` is true, raises `Left` and lets the worker go on.
     """
     reader = ProgressReader(folder)
     try:
         while worker.poll() is None:
+            if leaving():
+                raise Left
+            if cancelled():
+                raise Cancelled("cancelled")
             yield from reader.fresh()
             time.sleep(POLL_SECONDS)
         yield from reader.fresh()
-    finally:
-        if worker.poll() is None:
-            stop(worker)
+    except Left:
+        raise
+    except BaseException:
+        stop(worker)
+        raise
     if (folder / RESULT).exists():
         return
-    raise FieldmarkError(read_error(folder) or _death(worker.returncode, folder / LOG))
+    raise FieldmarkError(read_error(folder) or _death(worker.poll(), folder / LOG))
 
 
-def stop(worker: subprocess.Popen[bytes]) -> None:
+def stop(worker: Worker) -> None:
     """Ask a worker to end and make sure that it does."""
     for ask in (signal.SIGTERM, signal.SIGKILL):
         try:
@@ -125,7 +187,7 @@ def _settle(workspace: Workspace, run: Run, take_in: Callable[[Run], object]) ->
     model = workspace.model_folder(run.model_id) if run.kind == "train" and run.model_id else None
     if model is None or not ((folder / RESULT).exists() or model.exists()):
         _end(workspace, run, "interrupted", _left_error(folder))
-        return f"the {'training' if run.kind == 'train' else 'prediction'} {run.name!r} was interrupted"
+        return f"the {_KINDS[run.kind]} {run.name!r} was interrupted"
     try:
         take_in(run)
     except NotSaved as error:

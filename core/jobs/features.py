@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+FEWEST_FOR_A_RATE = 32
+"""Images from which on a job says how fast this machine is; fewer only say how long it takes to start."""
 COMPUTED_WITH = ("torch", "torchvision", "timm", "numpy", "pillow")
 
 
@@ -46,6 +48,8 @@ class Known(BaseModel):
     options: dict[str, Any]
     """With every automatic choice made."""
     notices: list[str]
+    images_per_second: float | None = None
+    """Pace of the last job that computed many images; None where none has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,19 @@ def features(
             "precision, device or version): bring the old one back, or train the model again"
         )
     folder = embeddings / backbone.fingerprint
+    said = Known(
+        key=key,
+        fingerprint=backbone.fingerprint,
+        dim=backbone.dim,
+        pretrained=backbone.pretrained,
+        options=stored_options(backbone.settled_options()),
+        notices=list(backbone.notices()),
+        images_per_second=known.images_per_second if known else None,
+    )
+    settled_key = _key(registry, name, said.options)
+    _remember(
+        folder, said, settled_key
+    )  # before the work, so that what a cancelled job computed is found again
     embedded = embed_images(
         backbone,
         items,
@@ -106,21 +123,20 @@ def features(
     )
     if work.cancelled():
         raise FieldmarkError("cancelled while embedding; the embeddings computed so far are kept")
-    said = Known(
-        key=key,
-        fingerprint=backbone.fingerprint,
-        dim=backbone.dim,
-        pretrained=backbone.pretrained,
-        options=stored_options(backbone.settled_options()),
-        notices=list(backbone.notices()),
-    )
-    _remember(folder, said, _key(registry, name, said.options))
+    if embedded.computed >= FEWEST_FOR_A_RATE:
+        said = said.model_copy(update={"images_per_second": embedded.computed / embedded.seconds})
+        _remember(folder, said, settled_key)
     file_names = {item.sha256: item.path.name for item in items}
     failures = [
         (index, reason.replace(f"The image {file_names[items[index].sha256]} ", "The image "))
         for index, reason in embedded.failures
     ]
     return Features(said, embedded.found, embedded.matrix, failures, embedded.computed, start_seconds)
+
+
+def recall(registry: Registry, name: str, options: Mapping[str, Any], embeddings: Path) -> Known | None:
+    """Return what a backbone said when it was last loaded with these options, or None; costs some milliseconds."""
+    return _recall(embeddings, _key(registry, name, options))
 
 
 def _remember(folder: Path, said: Known, settled_key: str) -> None:

@@ -24,6 +24,7 @@ ERROR = "error.json"
 RESULT = "result"
 LOCK = "worker.lock"
 LOG = "worker.log"
+PID = "worker.pid"
 
 Stage = Literal["check", "start", "fetch", "embed", "train", "evaluate", "predict", "save"]
 
@@ -109,6 +110,16 @@ class ModelFile(_File):
     failures: list[dict[str, str]]
     sha256: dict[str, str]
     """{file in the model folder: its sha256}."""
+
+
+def read_job(folder: Path) -> TrainJob | PredictJob | None:
+    """Return the job of a run's folder, or None where none was written yet."""
+    try:
+        text = (folder / JOB).read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    kind = TrainJob if json.loads(text)["kind"] == "train" else PredictJob
+    return kind.model_validate_json(text)
 
 
 def append_step(folder: Path, step: Step) -> None:

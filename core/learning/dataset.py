@@ -38,6 +38,21 @@ class Dataset:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The images of a training, row by row."""
+
+    images: list[ImageRow]
+    marks: list[list[int]]
+    """Places in `labels`."""
+    splits: NDArray[np.str_]
+    groups: NDArray[np.int64]
+    labels: tuple[str, ...]
+    counts: dict[str, dict[str, int]]
+    """{label: {split: images}}."""
+    notes: tuple[str, ...]
+
+
 def gather(
     workspace: Workspace,
     project: Project,
@@ -45,15 +60,32 @@ def gather(
     wanted: Sequence[str],
     validation: float | None,
     seed: int,
+    image_ids: Sequence[int] | None = None,
 ) -> Dataset:
+    """Return what a worker needs of the images that `choose` picks; raises as it does."""
+    chosen = choose(workspace, project, task, wanted, validation, seed, image_ids)
+    return Dataset(_table(chosen), chosen.labels, chosen.counts, chosen.notes)
+
+
+def choose(
+    workspace: Workspace,
+    project: Project,
+    task: Task,
+    wanted: Sequence[str],
+    validation: float | None,
+    seed: int,
+    image_ids: Sequence[int] | None = None,
+) -> Chosen:
     """Choose and split the images of a training; `validation` is a fraction, or None for the user-defined set.
 
-    Images marked `test` are only evaluated. Raises `FieldmarkError` when there is too little to learn from, such
+    `image_ids` limits it to these images. Images marked `test` are only evaluated. Raises `FieldmarkError` when there is too little to learn from, such
     as a label all of whose images are held back.
     """
     import numpy as np
 
-    rows = images.image_rows(workspace.database, project.id)
+    rows = images.image_rows(workspace.database, project.id, image_ids)
+    if image_ids is not None:
+        _check_chosen(rows, image_ids, project)
     labels = _labels(rows, task, wanted, project)
     position = {label: index for index, label in enumerate(labels)}
     kept: list[ImageRow] = []
@@ -91,7 +123,18 @@ def gather(
         }
         for label, index in position.items()
     }
-    return Dataset(_table(kept, marks, splits, groups), labels, counts, tuple(notes))
+    return Chosen(kept, marks, splits, groups, labels, counts, tuple(notes))
+
+
+def _check_chosen(rows: Sequence[ImageRow], image_ids: Sequence[int], project: Project) -> None:
+    if not image_ids:
+        raise FieldmarkError("no image is chosen: choose some, or train with all images of the project")
+    unknown = sorted(set(image_ids) - {row.id for row in rows})
+    if unknown:
+        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+        raise FieldmarkError(
+            f"{project.name!r} has no image with the id {', '.join(map(str, unknown[:10]))}{more}: choose again"
+        )
 
 
 def _labels(rows: Sequence[ImageRow], task: Task, wanted: Sequence[str], project: Project) -> tuple[str, ...]:
@@ -210,21 +253,16 @@ def _split(
     return splits, notes
 
 
-def _table(
-    rows: Sequence[ImageRow],
-    marks: Sequence[Sequence[int]],
-    splits: NDArray[np.str_],
-    groups: NDArray[np.int64],
-) -> pa.Table:
+def _table(chosen: Chosen) -> pa.Table:
     import pyarrow as pa
 
     return pa.table(
         {
-            "image_id": pa.array([row.id for row in rows], type=pa.int64()),
-            "name": [row.name for row in rows],
-            "sha256": [row.sha256 for row in rows],
-            "split": splits.tolist(),
-            "group": pa.array(groups, type=pa.int64()),
-            "labels": pa.array(list(marks), type=pa.list_(pa.int64())),
+            "image_id": pa.array([row.id for row in chosen.images], type=pa.int64()),
+            "name": [row.name for row in chosen.images],
+            "sha256": [row.sha256 for row in chosen.images],
+            "split": chosen.splits.tolist(),
+            "group": pa.array(chosen.groups, type=pa.int64()),
+            "labels": pa.array(chosen.marks, type=pa.list_(pa.int64())),
         }
     )

@@ -45,13 +45,25 @@ class Tally(Protocol):
     """Files of a folder or zip that are no images and don't claim to be."""
 
 
-def opened(path: Path, tally: Tally) -> OpenSource | None:
-    """Open what a person named, or list why it can't be."""
+class Offer(Protocol):
+    """Something to read that is not named by a path, such as files a browser sent."""
+
+    @property
+    def label(self) -> str:
+        """What the person calls it."""
+
+    def open(self) -> OpenSource:
+        """Open it; raises `FieldmarkError` that says why it can't be read."""
+
+
+def opened(offered: Path | Offer, tally: Tally) -> OpenSource | None:
+    """Open what a person named or sent, or list why it can't be."""
     try:
-        return open_source(path)
+        return open_source(offered) if isinstance(offered, Path) else offered.open()
     except FieldmarkError as error:
         tally.seen += 1
-        tally.refused.append(Listed(printable(path.name or str(path)), str(error)))
+        name = (offered.name or str(offered)) if isinstance(offered, Path) else offered.label
+        tally.refused.append(Listed(printable(name), str(error)))
         return None
 
 

@@ -62,7 +62,7 @@ class FileSource(OpenSource):
     def open(self, name: str) -> BinaryIO:
         if name != self.label:
             raise PluginError(f"There is no file `{printable(name)}` beside `{self.label}`.")
-        return _open_plain(str(self._path), name)
+        return open_plain(str(self._path), name)
 
 
 class FolderSource(OpenSource):
@@ -95,7 +95,7 @@ class FolderSource(OpenSource):
             raise PluginError(
                 f"`{name}` is a link that leads out of `{self.label}`; put the file itself there."
             )
-        return _open_plain(path, name)
+        return open_plain(path, name)
 
     def _wrapper(self) -> str | None:
         """Return the one folder that all files share, or None; empty folders beside it don't count."""
@@ -162,7 +162,8 @@ def _inside(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)
 
 
-def _open_plain(path: str, name: str) -> BinaryIO:
+def open_plain(path: str, name: str) -> BinaryIO:
+    """Open a regular file; raises `PluginError` that says why it can't be read, by the name people know it by."""
     try:
         # Opening a pipe would wait for a writer.
         if not stat.S_ISREG(os.stat(path).st_mode):

@@ -26,10 +26,6 @@ _CURVE_POINTS = 60
 _DENSE_STEPS = 20
 _PASSES_OVER_BIG_SETS = 10
 _STEPS = 200
-_SMALL_GAP = 1e-4
-"""Converged: the objective is at most this many nats above its minimum, by its strong convexity."""
-_SMALL_GRADIENT = 1e-4
-"""Converged where there is no penalty: the gradient's length, against the longest met on the way."""
 _WORSE = 1.1
 """How many times its lowest value the validation cross-entropy must reach before the descent gives up."""
 _PATIENCE = 0.4
@@ -195,7 +191,7 @@ class SingleLabel(Trainer[SingleLabelOptions]):
             else:
                 descent.noisy_step(slope, strength, step / plan.steps)
             step, batch = step + 1, next(batches)
-            if problem.whole and _at_rest(steepness, steepest, strength):
+            if problem.whole and head.at_rest(steepness, steepest, strength):
                 ending = f"Converged after {step} of {plan.steps} steps."
             elif step >= plan.steps:
                 ending = f"Took all {plan.steps} steps{plan.shortened}."
@@ -211,6 +207,20 @@ class SingleLabel(Trainer[SingleLabelOptions]):
                 told = time.monotonic()
                 yield Progress(step, plan.steps)
         return classifier
+
+    def planned_steps(self, images: int, labels: int, seconds: float) -> int:
+        """Return 200, ten passes over many images or the steps asked for, or fewer if only those fit into the time."""
+        search = min(self._search_seconds(images, labels), _SEARCH_SHARE * seconds)
+        fit = int((_SPARE * seconds - search) / head.step_seconds(images, labels))
+        return max(1, min(self._planned_steps(images), fit))
+
+    def planned_seconds(self, images: int, labels: int) -> float:
+        """Return the time of the search for a penalty and of all steps."""
+        steps = self._planned_steps(images)
+        return self._search_seconds(images, labels) + steps * head.step_seconds(images, labels)
+
+    def _search_seconds(self, images: int, labels: int) -> float:
+        return 0.0 if self.options.l2 is not None else head.search_seconds(min(images, _SEARCH_ROWS), labels)
 
     def _planned_steps(self, images: int) -> int:
         big = -(-_PASSES_OVER_BIG_SETS * images // head.FULL_BATCH)
@@ -348,12 +358,6 @@ class _Watch:
             f"Stopped after {step} steps: the validation cross-entropy was lowest at step {self._lowest_at} "
             f"and is {missed / self._lowest - 1:.0%} higher now."
         )
-
-
-def _at_rest(steepness: float, steepest: float, strength: float) -> bool:
-    if strength == 0.0:
-        return steepness <= _SMALL_GRADIENT * steepest
-    return steepness**2 / (2.0 * strength) <= _SMALL_GAP
 
 
 def _checked(labels: Sequence[str], train: Examples) -> tuple[NDArray[np.float32], NDArray[np.intp]]:

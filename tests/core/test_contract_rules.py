@@ -276,6 +276,16 @@ class Moody(Squares):
         return Line(weights + np.random.default_rng().normal(size=weights.shape).astype(np.float32))
 
 
+class Optimist(Squares):
+    def planned_steps(self, images: int, labels: int, seconds: float) -> int:
+        return 3
+
+
+class Timeless(Squares):
+    def planned_seconds(self, images: int, labels: int) -> float:
+        return float("inf")
+
+
 class Forgetful(Squares):
     @classmethod
     def restore(cls, folder: Path) -> Classifier:
@@ -315,6 +325,8 @@ BROKEN: list[tuple[type[Any], str, str]] = [
     (Secretive, "reports-progress-with-classifiers", "with a classifier now and then"),
     (Changeable, "reports-progress-with-classifiers", "changes while training goes on"),
     (Moody, "repeats-itself", "different models"),
+    (Optimist, "does-what-it-planned", "3 steps were planned, and fit reports 1"),
+    (Timeless, "does-what-it-planned", "inf planned seconds make no sense"),
     (Forgetful, "restores-what-it-saved", "other logits"),
     (Trusting, "restores-what-it-saved", "line.json missing raised FileNotFoundError"),
 ]

@@ -10,9 +10,11 @@ import pytest
 from fieldmark import Description, Example, Exporter, Importer, PluginError
 from fieldmark.core.export import check_target, export_predictions
 from fieldmark.core.ingest import import_labels
+from fieldmark.core.labelling import label_images
 from fieldmark.core.predict import Predicted
 from fieldmark.core.registry import Registered, Registry
-from fieldmark.storage import annotations, images, projects, runs
+from fieldmark.storage import images, projects, runs
+from fieldmark.storage.edits import Edit
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.images import Content
 from fieldmark.storage.labels import label_counts
@@ -157,7 +159,7 @@ def test_a_composed_and_a_decomposed_letter_are_one_label_with_its_confidence(
     assert [(row.name, row.images) for row in label_counts(workspace.database, project.id)] == [("café", 2)]
     assert workspace.database.rows("select distinct confidence from annotation") == [(0.5,)]
     row = images.image_rows(workspace.database, project.id)[1]
-    assert annotations.remove_annotation(workspace.database, project.id, row.id, "café", "me")
+    assert label_images(workspace, project, [row.id], Edit(remove=("cafe\u0301",))).tiles[0].labels == ()
 
 
 class FailsToWrite(Exporter):

@@ -44,18 +44,12 @@ def row(workspace, project, image_id):
     return images.image_rows(workspace.database, project.id, [image_id])[0]
 
 
-def test_the_first_label_is_the_default_and_its_removal_promotes_the_oldest_left(workspace, project) -> None:
+def test_the_first_label_is_the_default(workspace, project) -> None:
     (image,) = some_images(workspace, project, ["a.png"])
     say(workspace, project, Statement(image, ("cat", "outdoor")))
     say(workspace, project, Statement(image, ("furry",)))
     assert row(workspace, project, image).labels == ("cat", "outdoor", "furry")
-    assert annotations.remove_annotation(workspace.database, project.id, image, "cat", "me")
-    assert row(workspace, project, image).default_label == "outdoor"
-    for label in ("outdoor", "furry"):
-        annotations.remove_annotation(workspace.database, project.id, image, label, "me")
-    assert row(workspace, project, image).default_label is None
-    assert row(workspace, project, image).state == "unlabelled"
-    assert not annotations.remove_annotation(workspace.database, project.id, image, "cat", "me")
+    assert row(workspace, project, image).default_label == "cat"
 
 
 def test_an_importer_may_set_the_default(workspace, project) -> None:
@@ -68,15 +62,12 @@ def test_an_importer_may_set_the_default(workspace, project) -> None:
 def test_history_tells_who_changed_what(workspace, project) -> None:
     (image,) = some_images(workspace, project, ["a.png"])
     say(workspace, project, Statement(image, ("cat",), split="validation"))
-    annotations.remove_annotation(workspace.database, project.id, image, "cat", "eve")
     told = [(e.kind, e.value, e.previous, e.author) for e in annotations.history(workspace.database, image)]
     assert told == [
         ("add", "cat", None, "me"),
         ("default", "cat", None, "me"),
         ("state", "labelled", "unlabelled", "me"),
         ("split", "validation", None, "me"),
-        ("remove", "cat", None, "eve"),
-        ("state", "unlabelled", "labelled", "eve"),
     ]
 
 

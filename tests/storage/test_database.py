@@ -36,14 +36,6 @@ def test_no_workspace_names_the_absolute_path(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
-    root = tmp_path / "ws"
-    root.mkdir()
-    (root / "fieldmark.duckdb").write_bytes(b"not a database" * 100)
-    with pytest.raises(FieldmarkError, match=r"fieldmark\.duckdb can't be opened"):
-        open_workspace(root)
-
-
 def test_a_newer_schema_is_refused_and_left_alone(workspace: Workspace) -> None:
     workspace.database.rows("insert into schema_version values (999, now()::timestamp)")
     workspace.close()

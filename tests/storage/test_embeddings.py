@@ -44,6 +44,24 @@ def test_what_was_appended_is_read_back_exactly_in_the_order_asked(data, dim, ba
         assert matrix[row].tobytes() == stored[name].tobytes()
 
 
+def test_what_is_held_is_told_without_reading_vectors_or_touching_a_damaged_file(tmp_path):
+    cache = EmbeddingCache(tmp_path / "none")
+    assert cache.holds([sha(1)]).tolist() == [False] and not cache.folder.exists()
+    cache = EmbeddingCache(tmp_path)
+    cache.append([sha(1), sha(2)], vectors_of([1, 2]))
+    cache.append([sha(3)], vectors_of([3]))
+    asked = [sha(3), sha(4), sha(1), sha(3)]
+    assert cache.holds(asked).tolist() == cache.read(asked)[0].tolist() == [True, False, True, True]
+    assert cache.holds([]).tolist() == []
+    for path in tmp_path.glob("*.parquet"):
+        if pq.read_table(path).num_rows == 1:
+            path.write_bytes(path.read_bytes()[:-40])
+    pq.write_table(pa.table({"name": ["a"]}), tmp_path / "foreign.parquet")
+    files = sorted(tmp_path.iterdir())
+    assert cache.holds(asked).tolist() == [False, False, True, False]
+    assert sorted(tmp_path.iterdir()) == files
+
+
 def test_an_empty_or_absent_folder_has_nothing(tmp_path):
     found, matrix = EmbeddingCache(tmp_path / "none").read([sha(1)])
     assert found.tolist() == [False] and matrix.shape == (0, 0)

@@ -232,6 +232,18 @@ def test_facts_that_do_not_fit_are_refused(tmp_path: Path, facts: str) -> None:
         SingleLabel.restore(tmp_path)
 
 
+def test_what_it_plans_grows_with_the_work_and_keeps_to_the_time() -> None:
+    trainer = SingleLabel(SingleLabelOptions())
+    assert trainer.planned_steps(1_000, 10, 60.0) == 200
+    assert trainer.planned_steps(1_000_000, 10, 3_600.0) == -(-10 * 1_000_000 // FULL_BATCH)
+    few = [trainer.planned_steps(10_000, 100, seconds) for seconds in (1e-9, 5.0, 10.0, 60.0)]
+    assert few[0] == 1 and few == sorted(set(few))
+    assert trainer.planned_seconds(2_000, 10) > 1.9 * trainer.planned_seconds(1_000, 10)
+    told = SingleLabel(SingleLabelOptions(l2=0.1, steps=50))
+    assert told.planned_steps(1_000, 10, 60.0) == 50
+    assert told.planned_seconds(1_000, 10) < trainer.planned_seconds(1_000, 10) / 4
+
+
 def test_the_torch_module_gives_the_same_logits() -> None:
     import torch
 

@@ -17,6 +17,7 @@ from fieldmark.core.registry import load_registry
 from fieldmark.core.train import TrainRequest, train
 from fieldmark.storage import annotations, images, runs
 from fieldmark.storage.annotations import Statement
+from fieldmark.storage.database import now
 from fieldmark.storage.images import Content
 from fieldmark.storage.predictions import predictions_of_run
 from fieldmark.storage.projects import Project, create_project
@@ -91,6 +92,6 @@ def test_what_was_predicted_is_taken_in_block_by_block_and_what_was_left_out_is_
             "labels": [[0]] * 20,
         }
     )
-    run = runs.Run(model.run_id, project.id, "train", model.name, model.id, "running", None)
+    run = runs.Run(model.run_id, project.id, "train", model.name, model.id, "running", None, now(), None)
     blocks = training._predictions(run, read_model_file(folder), folder / PREDICTIONS, dataset)
     assert [len(block) for block in blocks] == [7, 7, 7, 7, 7, 1]

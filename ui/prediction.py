@@ -1,0 +1,199 @@
+"""The Predict page: choose a model and images, see what it says, take the results away."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import streamlit as st
+
+from fieldmark.core.contracts.terms import CheckpointName
+from fieldmark.core.run_progress import RunView
+from fieldmark.storage import browse, models
+from fieldmark.storage.browse import ImageFilter
+from fieldmark.storage.errors import FieldmarkError
+from fieldmark.storage.labels import label_counts
+from fieldmark.storage.models import Model
+from fieldmark.storage.projects import Project
+from fieldmark.ui.gallery import gallery
+from fieldmark.ui.navigation import link
+from fieldmark.ui.plain import plain
+from fieldmark.ui.session import app
+from fieldmark.ui.uploader import uploader
+
+NEW, OURS = "New images", "Images of this project"
+LISTED = 100
+CHECKPOINTS: dict[CheckpointName, str] = {"best": "best", "last": "last"}
+
+
+def choose_model(project: Project) -> tuple[Model, CheckpointName]:
+    """Let a person choose a model and one of its checkpoints; the address keeps both."""
+    there = {model.name: model for model in reversed(models.models(app().workspace.database, project.id))}
+    asked = st.query_params.get("model", "")
+    left, right, _ = st.columns([3, 2, 3], vertical_alignment="bottom")
+    name = left.selectbox(
+        "Model",
+        list(there),
+        index=list(there).index(asked) if asked in there else 0,
+        key=f"model_{project.id}",
+    )
+    which = right.segmented_control(
+        "Checkpoint",
+        list(CHECKPOINTS),
+        default="last" if st.query_params.get("checkpoint") == "last" else "best",
+        required=True,
+        key=f"checkpoint_{project.id}",
+        help="best: as it was when it did best on the validation images. last: as it was when training ended.",
+    )
+    st.query_params.update({"model": name, "checkpoint": str(which)})
+    return there[name], "last" if which == "last" else "best"
+
+
+def choose_source(project: Project, model: Model, checkpoint: CheckpointName) -> None:
+    """Let a person choose what to predict, and start."""
+    source = st.segmented_control(
+        "Images",
+        [NEW, OURS],
+        default=NEW,
+        required=True,
+        key=f"source_{project.id}",
+        label_visibility="collapsed",
+    )
+    if source == OURS:
+        _ours(project, model, checkpoint)
+    else:
+        _new(project, model, checkpoint)
+
+
+def _new(project: Project, model: Model, checkpoint: CheckpointName) -> None:
+    turn = st.session_state.setdefault(f"predict_turn_{project.id}", 0)
+    arrived = uploader(key=f"predict_{project.id}_{turn}", purpose="predict")
+    run = _basket_run(project)
+    kept = len(app().runs.predicted_basket(run).inputs) if run is not None else 0
+    if arrived.upload is not None and not arrived.sending and arrived.files:
+        received = app().runs.inbox.find(arrived.upload)
+        st.session_state[f"predict_turn_{project.id}"] += 1
+        start = partial(app().runs.predict_files, model, checkpoint, received=received, earlier=run)
+        _start(project, start)
+    again, clear, _ = st.columns([3, 2, 3])
+    if kept and again.button(
+        f"Predict these {kept:,} images with {plain(model.name)} ({checkpoint})", key="again", width="stretch"
+    ):
+        _start(project, partial(app().runs.predict_files, model, checkpoint, earlier=run))
+    if kept and clear.button("Begin with other images", key="clear", width="stretch"):
+        st.session_state.pop(f"basket_run_{project.id}", None)
+        st.query_params.pop("run", None)
+        st.rerun()
+    st.caption(
+        "Prediction begins as soon as the images have arrived. They are not stored in the project, and stay here "
+        "until you begin with others: add more, or choose another model and predict them again."
+    )
+
+
+def _ours(project: Project, model: Model, checkpoint: CheckpointName) -> None:
+    choices: dict[str, ImageFilter] = {
+        "All images": ImageFilter(),
+        "Unlabelled images": ImageFilter(state="unlabelled"),
+        "Validation set": ImageFilter(split="validation"),
+        "Test set": ImageFilter(split="test"),
+    }
+    for count in label_counts(app().workspace.database, project.id):
+        if count.images:
+            choices[f"Labelled {count.name}"] = ImageFilter(labels=(count.name,))
+    left, right, _ = st.columns([3, 2, 3], vertical_alignment="bottom")
+    chosen = left.selectbox("Which", list(choices), key=f"which_{project.id}")
+    ids = browse.image_ids(app().workspace.database, project.id, choices[chosen])
+    words = f"Predict {len(ids):,} {'image' if len(ids) == 1 else 'images'}"
+    if right.button(words, type="primary", disabled=not ids, key="predict_ours", width="stretch"):
+        _start(project, partial(app().runs.predict_images, model, checkpoint, ids))
+
+
+def _start(project: Project, start: partial[int]) -> None:
+    try:
+        run = start()
+    except FieldmarkError as error:
+        st.error(plain(str(error)))
+        return
+    st.query_params["run"] = str(run)
+    if start.func == app().runs.predict_files:
+        st.session_state[f"basket_run_{project.id}"] = run
+    st.rerun()
+
+
+def _basket_run(project: Project) -> int | None:
+    """Return the latest prediction of files in this tab whose files are still kept."""
+    run: int | None = st.session_state.get(f"basket_run_{project.id}")
+    if run is None:
+        return None
+    try:
+        app().runs.predicted_basket(run)
+    except FieldmarkError:
+        st.session_state.pop(f"basket_run_{project.id}")
+        return None
+    return run
+
+
+def show_result(project: Project) -> None:
+    """Show the prediction that the address names: its pictures, what was refused, and the downloads."""
+    asked = st.query_params.get("run", "")
+    if not asked.isdecimal():
+        _earlier(project)
+        return
+    try:
+        view = app().runs.view(int(asked))
+    except FieldmarkError as error:
+        st.warning(plain(str(error)))
+        return
+    if view.project_id != project.id or view.kind != "predict":
+        st.query_params.pop("run", None)
+        return
+    if view.active:
+        st.info("The images are being predicted: the bar on top shows how far.")
+    elif view.status == "finished":
+        _finished(view)
+    else:
+        st.error(plain(f"The prediction has no result ({view.status}): {view.sentence}"))
+        _refused(view)
+    _earlier(project)
+
+
+def _finished(view: RunView) -> None:
+    st.subheader(f"What {plain(view.name)} says")
+    downloads = [
+        f"[{plain(plugin.name)}](api/v1/runs/{view.id}/download?format={plugin.name})"
+        for plugin in app().registry.of_kind("exporter")
+        if getattr(plugin.cls, "exports", "") == "predictions"
+    ]
+    st.markdown(f"Download: {' · '.join(downloads)}")
+    _refused(view)
+    gallery(
+        source=f"api/v1/runs/{view.id}/predictions",
+        key=f"predictions_{view.id}",
+        captions="scores",
+        selectable=False,
+    )
+
+
+def _refused(view: RunView) -> None:
+    outcome = app().runs.predicted(view.id)
+    basket = outcome.refused if outcome else []
+    skipped = outcome.skipped if outcome else []
+    for title, items in (("Refused", basket), ("Not images", skipped)):
+        if items:
+            with st.expander(f"{title} ({len(items):,})", expanded=title == "Refused"):
+                st.dataframe(
+                    {"file": [i.name for i in items[:LISTED]], "why": [i.reason for i in items[:LISTED]]},
+                    hide_index=True,
+                )
+
+
+def _earlier(project: Project) -> None:
+    shown = st.query_params.get("run")
+    past = [
+        view
+        for view in app().runs.past(project.id, 50)
+        if view.kind == "predict" and view.status == "finished" and str(view.id) != shown
+    ]
+    if past:
+        with st.expander(f"Earlier predictions ({len(past)})"):
+            for view in past[:10]:
+                link("predict", f"{view.name}, prediction {view.id}", run=str(view.id))

@@ -1,0 +1,75 @@
+"""The runs at work, on top of every page: how far each is, how long it takes, cancel, and its growing curves."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from fieldmark.core.run_progress import RunView
+from fieldmark.ui.plain import plain
+from fieldmark.ui.session import app
+
+WATCHED_SECONDS = 1.0
+IDLE_SECONDS = 3.0
+_WORDS = {"train": "Training", "predict": "Prediction with", "upload": "Upload of"}
+
+
+def run_banner() -> None:
+    """Show the active runs and keep them fresh by itself."""
+    active = app().runs.active()
+    st.session_state["watched_runs"] = [view.id for view in active]
+    st.fragment(_banner, run_every=WATCHED_SECONDS if active else IDLE_SECONDS)()
+
+
+def _banner() -> None:
+    active = app().runs.active()
+    if [view.id for view in active] != st.session_state.get("watched_runs"):
+        st.rerun()
+    for view in active:
+        _run(view)
+
+
+def _run(view: RunView) -> None:
+    with st.container(border=True, key=f"run_{view.id}"):
+        words, curves, stop = st.columns([6, 1, 1], vertical_alignment="center")
+        words.progress(
+            (view.percent or 0) / 100, f"**{_WORDS[view.kind]} {plain(view.name)}** · {_how_far(view)}"
+        )
+        if view.kind == "train" and curves.button(
+            "Curves", key=f"curves_{view.id}", icon=":material/show_chart:", width="stretch"
+        ):
+            opened = st.session_state.get("opened_curves")
+            st.session_state["opened_curves"] = None if opened == view.id else view.id
+        if stop.button("Cancel", key=f"cancel_{view.id}", width="stretch"):
+            app().runs.cancel(view.id)
+        if st.session_state.get("opened_curves") == view.id:
+            _curves(view)
+
+
+def _how_far(view: RunView) -> str:
+    parts = [plain(view.sentence)]
+    if view.percent is not None:
+        parts.append(f"{view.percent:.0f} %")
+    if view.seconds_left is not None:
+        parts.append(f"about {duration(view.seconds_left)} left")
+    return " · ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _curves(view: RunView) -> None:
+    if not view.curve:
+        st.caption("The curves begin with the first steps of the training, once the images are embedded.")
+        return
+    from dataclasses import asdict
+
+    from fieldmark.ui.charts.curves import learning_curves
+
+    points = [asdict(point) for point in view.curve]
+    accuracy, cross_entropy = st.columns(2)
+    accuracy.altair_chart(learning_curves(points, None, "accuracy"), key=f"accuracy_{view.id}")
+    cross_entropy.altair_chart(learning_curves(points, None, "cross_entropy"), key=f"cross_entropy_{view.id}")

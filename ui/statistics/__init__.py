@@ -1,0 +1,1 @@
+"""The Statistics page: how one checkpoint of one model did, in figures, curves and pictures."""
