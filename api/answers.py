@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from fieldmark.storage.errors import FieldmarkError, NotFound, NotSaved
 
+LONGEST_SENTENCE = 1000
 _log = logging.getLogger("fieldmark.api")
 
 
@@ -51,4 +52,9 @@ def _inside(request: Request, error: Exception) -> JSONResponse:
 
 
 def _answer(status: int, sentence: str) -> JSONResponse:
-    return JSONResponse({"error": sentence}, status)
+    """Answer with a sentence that any client can read: text, and short where it repeats what was sent."""
+    text = sentence.encode("utf-8", "replace").decode()
+    if len(text) > LONGEST_SENTENCE:
+        half = LONGEST_SENTENCE // 2
+        text = f"{text[:half]}…{text[-half:]}"
+    return JSONResponse({"error": text}, status)

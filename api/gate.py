@@ -46,13 +46,15 @@ class Gate:
             await self.app(scope, receive, send)
             return
         reason = self._reason(scope)
-        if reason is None:
+        if reason is None and _names_no_route(scope):
+            await _refuse(send, "an address with such a part names nothing here: leave out '..' and NUL", 400)
+        elif reason is None:
             await self.app(scope, receive, _with_headers(send))
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 4403, "reason": reason[:120]})
         else:
-            await _refuse(send, reason)
+            await _refuse(send, reason, 403)
 
     def _reason(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
@@ -87,10 +89,20 @@ def _foreign(scope: Scope, headers: Headers, host: str) -> bool:
     return not (scope["type"] == "http" and scope["method"] in _HARMLESS and opens_a_page)
 
 
-async def _refuse(send: Send, reason: str) -> None:
+def _names_no_route(scope: Scope) -> bool:
+    """Return whether Streamlit would answer a route's address with a bare 400, which no client can show."""
+    path: str = scope["path"]
+    return (
+        scope["type"] == "http"
+        and path.startswith("/api")
+        and ("\0" in path or ".." in path.replace("\\", "/").split("/"))
+    )
+
+
+async def _refuse(send: Send, reason: str, status: int) -> None:
     body = json.dumps({"error": reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *_ADDED]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 

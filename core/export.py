@@ -30,7 +30,7 @@ def check_target(exporter: Exporter[Any], target: Path, workspace: Path, inputs:
     """
     if exporter.exports != "predictions":
         raise FieldmarkError(
-            f"the exporter {exporter.name!r} writes labels, not predictions: choose another --format"
+            f"the exporter {exporter.name!r} writes labels, not predictions: choose another format"
         )
     try:
         mode = target.stat().st_mode

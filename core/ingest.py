@@ -143,7 +143,7 @@ def recognise(registry: Registry, source: Source) -> tuple[str, list[str]]:
     if name is None or sure[name] <= UNSURE:
         failed = "".join(f". {note}" for note in notes).rstrip(".")
         raise FieldmarkError(
-            f"no importer recognises {source.label}: name one with --format ({', '.join(sorted(sure))}){failed}"
+            f"no importer recognises {source.label}: choose the format yourself ({', '.join(sorted(sure))}){failed}"
         )
     return name, notes
 

@@ -20,13 +20,14 @@ MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def find_model(workspace: Workspace, project: Project, name: str) -> Model:
     """Return a model by name; raises `FieldmarkError` listing what there is."""
-    found = models.model_by_name(workspace.database, project.id, name)
+    # What can't be a name is not looked up: it may not even be text that the database takes.
+    found = models.model_by_name(workspace.database, project.id, name) if MODEL_NAME.fullmatch(name) else None
     if found:
         return found
     have = ", ".join(model.name for model in models.models(workspace.database, project.id)[-10:])
     raise NotFound(
-        f"there is no model {name!r} in project {project.name!r}: "
-        + (f"there are {have}" if have else "train one with 'fieldmark train'")
+        f"there is no model {name[:80]!r} in project {project.name!r}: "
+        + (f"there are {have}" if have else "train one first")
     )
 
 

@@ -46,13 +46,16 @@ def find_project(workspace: Workspace, named: str) -> Project:
     """Return the project with this id or name; raises `FieldmarkError` listing what there is."""
     db = workspace.database
     found = projects.project_by_id(db, int(named)) if named.isdecimal() and len(named) < 10 else None
-    found = found or projects.project_by_name(db, named.strip())
+    if found is None and not any(
+        category(c) in ("Cc", "Cs") for c in named
+    ):  # no project's, nor the database's
+        found = projects.project_by_name(db, named.strip())
     if found:
         return found
     have = ", ".join(f"{project.name} ({project.id})" for project in projects.projects(db)[:10])
     raise NotFound(
-        f"there is no project {named!r} in {workspace.root}: "
-        + (f"there are {have}" if have else "make one with 'fieldmark project create NAME'")
+        f"there is no project {named[:80]!r} in {workspace.root}: "
+        + (f"there are {have}" if have else "make one first")
     )
 
 

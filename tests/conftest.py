@@ -244,17 +244,27 @@ def draw_shape(path: Path, shape: str, number: int) -> Path:
     return path
 
 
+def draw_shapes(folder: Path) -> Path:
+    """Draw `shapes/disc/*.png` and `shapes/square/*.png`, twelve of each, and return `shapes`."""
+    for shape in ("disc", "square"):
+        for number in range(12):
+            draw_shape(folder / "shapes" / shape / f"{number:02}.png", shape, number)
+    return folder / "shapes"
+
+
 @pytest.fixture
 def shapes(tmp_path: Path) -> Path:
     """`shapes/disc/*.png` and `shapes/square/*.png`, twelve of each."""
-    folder = tmp_path / "shapes"
-    for shape in ("disc", "square"):
-        for number in range(12):
-            draw_shape(folder / shape / f"{number:02}.png", shape, number)
-    return folder
+    return draw_shapes(tmp_path)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def draw_into() -> Callable[[Path], Path]:
+    """`draw_into(folder)` draws the shapes there, for fixtures that outlive a test."""
+    return draw_shapes
+
+
+@pytest.fixture(scope="session")
 def draw():
     """`draw(path, shape, number)` writes one picture."""
     return draw_shape

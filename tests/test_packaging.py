@@ -37,7 +37,10 @@ def python_files(root: Path) -> set[str]:
             public = root / FOLDERS["fieldmark"]
             if name != "fieldmark" and (path == public or public in path.parents):
                 continue
-            if path.suffix in (".py", ".sql", ".safetensors", ".js", ".css", ".svg") or path.name == "py.typed":
+            if (
+                path.suffix in (".py", ".sql", ".safetensors", ".js", ".css", ".svg")
+                or path.name == "py.typed"
+            ):
                 files.add(f"{name.replace('.', '/')}/{inside.as_posix()}")
     return files
 

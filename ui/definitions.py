@@ -37,7 +37,7 @@ DEFINITIONS: Mapping[str, str] = {
     "cross_entropy": "How far the scores are from the truth, in nats: the mean of minus the natural logarithm of the"
     " score that the right answer got. 0 is perfect; being sure and wrong costs most.",
     "matthews": "How well predictions and truth go together when all right and wrong answers are weighed, however"
-    " rare a label is: 1 is perfect, 0 is no better than guessing, below 0 is worse than guessing.",
+    " rare a label is: 100% is perfect, 0% is no better than guessing, below 0% is worse than guessing.",
     "confusion": "How many images of each label (row) were taken for which label (column). The colour is the share of"
     " the row; what lies on the diagonal is right. Click a cell to see its images.",
     "train_time": "How long the training itself took. Reading the images for the first time is counted apart, as"
@@ -63,8 +63,8 @@ LABEL_DEFINITIONS: Mapping[str, str] = {
     "precision": "True positives divided by all images that were given this label (true and false positives).",
     "recall": "True positives divided by all images that carry this label (true positives and false negatives).",
     "f1": "Twice the product of this label's precision and recall, divided by their sum.",
-    "matthews": "How well predictions and truth go together for this label: 1 is perfect, 0 is no better than guessing,"
-    " below 0 is worse than guessing.",
+    "matthews": "How well predictions and truth go together for this label: 100% is perfect, 0% is no better than"
+    " guessing, below 0% is worse than guessing.",
     "true_positives": "Images that carry this label and were given it.",
     "false_positives": "Images that were given this label but do not carry it.",
     "false_negatives": "Images that carry this label but were not given it.",

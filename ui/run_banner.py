@@ -30,7 +30,7 @@ def _banner() -> None:
 
 def _run(view: RunView) -> None:
     with st.container(border=True, key=f"run_{view.id}"):
-        words, curves, stop = st.columns([6, 1, 1], vertical_alignment="center")
+        words, curves, stop = st.columns([5, 1.3, 1.1], vertical_alignment="center")
         words.progress(
             (view.percent or 0) / 100, f"**{_WORDS[view.kind]} {plain(view.name)}** · {_how_far(view)}"
         )

@@ -127,7 +127,7 @@ def _check_labels(labels: Sequence[str], targets: NDArray[np.uint8]) -> None:
     empty = [label for label, count in zip(labels, targets.sum(axis=0), strict=True) if count == 0]
     if empty:
         raise FieldmarkError(
-            f"no readable training image carries {', '.join(map(repr, empty))}: label more images, or leave it out with --label"
+            f"no readable training image carries {', '.join(map(repr, empty))}: label more images, or leave that label out"
         )
 
 

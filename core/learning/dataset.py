@@ -116,12 +116,12 @@ def choose(
     unlabelled = sum(row.state == "unlabelled" for row in rows)
     if unlabelled:
         notes.append(f"{unlabelled} images have no label yet and are left out")
+    sums = {
+        split: targets[splits == split].sum(axis=0, dtype=np.int64)
+        for split in ("train", "validation", "test")
+    }
     counts = {
-        label: {
-            split: int((targets[:, index].astype(bool) & (splits == split)).sum())
-            for split in ("train", "validation", "test")
-        }
-        for label, index in position.items()
+        label: {split: int(each[index]) for split, each in sums.items()} for label, index in position.items()
     }
     return Chosen(kept, marks, splits, groups, labels, counts, tuple(notes))
 
@@ -174,7 +174,7 @@ def _check_enough(labels: Sequence[str], marks: Sequence[Sequence[int]], task: T
     if few:
         raise FieldmarkError(
             f"each label needs at least {FEWEST_IMAGES} images, one to learn from and one to check with; too few have "
-            f"{', '.join(few[:10])}{_HINT if task == 'single-label' else ''}: label more, or choose labels with --label"
+            f"{', '.join(few[:10])}{_HINT if task == 'single-label' else ''}: label more, or choose other labels"
         )
 
 
@@ -183,7 +183,7 @@ def _check_train(labels: Sequence[str], targets: NDArray[np.uint8]) -> None:
     if missing:
         raise FieldmarkError(
             f"every image of {', '.join(map(repr, missing[:10]))} is in the validation or test set, so there is none to "
-            "learn from: import a split that leaves some for training, or choose other labels with --label"
+            "learn from: leave some for training, or choose other labels"
         )
 
 
@@ -224,8 +224,8 @@ def _split(
         marked = np.array([row.split == "validation" for row in rows])
         if not marked.any():
             raise FieldmarkError(
-                "the user-defined validation set holds no image of these labels: import one with "
-                "'labels import … --use-split', or train with --validation 20"
+                "the user-defined validation set holds no image of these labels: put some into it, read labels in "
+                "together with their sets, or let a share of the images be chosen for validation"
             )
         splits[marked] = "validation"
         shared = set(groups[splits == "train"]) & set(groups[marked])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -15,6 +16,7 @@ from fieldmark.core.open_app import OpenApp
 from fieldmark.core.past_runs import runs_without_result
 from fieldmark.core.projects import create_project
 from fieldmark.storage import models, predictions, runs
+from fieldmark.storage.database import Cursor
 from fieldmark.storage.models import Checkpoint, Model
 from fieldmark.storage.predictions import Prediction
 from fieldmark.storage.projects import Project
@@ -42,7 +44,7 @@ def add_model(
     )  # fmt: skip
     report = Evaluation(task="single-label", count=81 if accuracy else 0, accuracy=accuracy, labels=[])
 
-    def record(cursor):  # type: ignore[no-untyped-def]
+    def record(cursor: Cursor) -> None:
         found = {("best", "validation"): report.model_dump_json()}
         models.add_model(cursor, model, [Checkpoint("best", 3, 1.0)], [], [], found)
         runs.finish_run(cursor, run.id, "finished")
@@ -66,9 +68,9 @@ def open_page() -> AppTest:
     return at
 
 
-def words(elements: Sequence[object]) -> list[str]:
+def words(elements: Iterable[Any]) -> list[str]:
     """What is read, without the marks that keep a text from being Markdown."""
-    return [re.sub(r"\\(.)|:small\[\]", r"\1", element.value) for element in elements]  # type: ignore[attr-defined]
+    return [re.sub(r"\\(.)|:small\[\]", r"\1", element.value) for element in elements]
 
 
 def names(at: AppTest) -> list[str]:

@@ -274,6 +274,15 @@ def test_a_model_that_is_gone_and_a_project_without_models_say_what_to_do(app: O
     assert "No model yet" in words(at) and links(at) == ["Train a model"]
 
 
+def test_another_project_chosen_at_the_side_shows_its_own_models(app: OpenApp) -> None:
+    first, second = project_of(app), create_project(app.workspace, "second")
+    at = open_page(project=str(first.id), model="with-validation")
+    at.sidebar.selectbox[0].set_value(second.id).run()
+    assert not at.exception and "No model yet" in words(at) and "model" not in at.query_params
+    at.sidebar.selectbox[0].set_value(first.id).run()
+    assert at.selectbox(key="statistics_model").value == "without", "the latest"
+
+
 def test_a_model_that_is_still_training_is_named(app: OpenApp) -> None:
     run = app.runs.train(
         project_of(app), TrainRequest("single-label", name="coming", minutes=1, offline=True)

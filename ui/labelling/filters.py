@@ -115,11 +115,9 @@ def _choose(labels: Sequence[str]) -> None:
 
 def _write(shown: Shown) -> None:
     parts = {"show": shown.show if shown.show != "all" else "", "label": shown.label, "name": shown.name}
-    for part, value in parts.items():
-        if value:
-            st.query_params[part] = value
-        else:
-            st.query_params.pop(part, None)
+    others = {part: value for part, value in st.query_params.to_dict().items() if part not in parts}
+    # All at once, so that the browser's back button finds no half of it.
+    st.query_params.from_dict({**others, **{part: value for part, value in parts.items() if value}})
 
 
 def _follow(key: str, value: str) -> None:

@@ -11,7 +11,7 @@ from fieldmark.storage.training_facts import images_state
 from fieldmark.ui.gallery import gallery
 from fieldmark.ui.labelling.actions import Target, remembered
 from fieldmark.ui.labelling.filters import filter_row
-from fieldmark.ui.labelling.panel import label_panel
+from fieldmark.ui.labelling.panel import label_panel, last_action
 from fieldmark.ui.labelling.progress import labelling_progress
 from fieldmark.ui.navigation import link
 from fieldmark.ui.plain import plain
@@ -39,6 +39,7 @@ def label_page() -> None:
     labels = label_counts(database, project.id)
     shown = filter_row([label.name for label in labels])
     target = Target(project, f"label_grid_{project.id}", shown.source(project.id), remembered(project))
+    line = st.empty()
     grid, panel = st.columns([2, 1])
     with grid:
         chosen = gallery(
@@ -49,6 +50,8 @@ def label_page() -> None:
             version=str(hash(images_state(database, project.id))),
             empty="No image matches this filter." if shown.narrow else "No images here.",
         )
+    with line:
+        last_action(target, len(chosen.selected))
     with panel:
         label_panel(target, labels, len(chosen.selected))
 

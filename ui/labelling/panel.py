@@ -30,7 +30,6 @@ _MENU = {"show": "Show its images", "default": "Make it the default on all image
 
 def label_panel(target: Target, labels: Sequence[LabelCount], selected: int) -> None:
     """Show the labels of a project, and act on the selected images."""
-    _say(target, selected)
     _new_label(target, selected)
     _label_list(target, labels, selected)
     _marks(target, selected)
@@ -45,25 +44,24 @@ def shortlist(labels: Sequence[LabelCount], used: Collection[str], searched: str
     return sorted(found[:MOST_SHOWN], key=lambda label: (label.name.casefold(), label.name))
 
 
-def _say(target: Target, selected: int) -> None:
+def last_action(target: Target, selected: int) -> None:
+    """Show what the last action did, or what to do, in one line: what is below must not move under the mouse."""
     said = target.memory.sentence
     if target.memory.failed:
-        st.error(plain(said[:1].upper() + said[1:]))
+        st.markdown(f":red[:material/error: {plain(said[:1].upper() + said[1:])}]")
     elif said:
         st.markdown(plain(said))
+    elif selected:
+        st.markdown(f"{images(selected)} selected: press \\+ beside a label.")
     else:
-        st.markdown(
-            f"{images(selected)} selected: press + beside a label."
-            if selected
-            else "Select images in the grid, then press + beside a label."
-        )
+        st.markdown("Select images in the grid, then press \\+ beside a label.")
 
 
 def _new_label(target: Target, selected: int) -> None:
     with st.form("label_new_form", border=False), st.container(horizontal=True, vertical_alignment="bottom"):
-        st.text_input("New label", key=NEW_LABEL, placeholder="name, then Enter")
+        st.text_input("New label, then Enter", key=NEW_LABEL)
         st.form_submit_button(
-            "Add",
+            "Add label",
             on_click=add_new_label,
             args=[target],
             help=f"Make the label and put it on {_the(selected)}." if selected else "Make the label.",
@@ -128,7 +126,7 @@ def _label(target: Target, label: LabelCount, selected: int) -> None:
 def _counts(label: LabelCount) -> str:
     if not label.images or label.default == label.images:
         return images(label.images)
-    return f"{images(label.images)}, default on {label.default:,}"
+    return f"{images(label.images)}, {label.default:,} default"
 
 
 def _chosen(target: Target, label: str) -> None:

@@ -7,6 +7,8 @@ from fieldmark.core.labelling import Labelled
 from fieldmark.storage.edits import Edit
 
 _MARKS = {"unlabelled": "unlabelled", "none-of-these": "none of these", "ignored": "ignored"}
+_LONG = 60
+"""Characters of a label from which a sentence shows only the first ones."""
 
 
 def sentence(edit: Edit, done: Labelled) -> str:
@@ -23,10 +25,12 @@ def sentence(edit: Edit, done: Labelled) -> str:
 def everywhere(label: str, made: MadeDefault) -> str:
     """Return what making a label the default of all its images did."""
     if not made.carrying:
-        return f"Nothing changed: no image carries '{label}' yet."
+        return f"Nothing changed: no image carries {_quoted(label)} yet."
     if not made.changed:
-        return f"Nothing changed: '{label}' is the default of all {images(made.carrying)} that carry it."
-    return f"'{label}' is the default now on all {images(made.carrying)} that carry it; it was not on {made.changed:,}."
+        return (
+            f"Nothing changed: {_quoted(label)} is the default of all {images(made.carrying)} that carry it."
+        )
+    return f"{_quoted(label)} is the default now on all {images(made.carrying)} that carry it; it was not on {made.changed:,}."
 
 
 def images(number: int) -> str:
@@ -38,8 +42,8 @@ def _added(label: str, done: Labelled) -> str:
     carrying = len(done.tiles)
     default = sum(any(one.default and one.name == label for one in tile.labels) for tile in done.tiles)
     if not done.edited.changed:
-        return f"Nothing changed: '{label}' is the default label of {images(carrying)} already."
-    now = f"{images(carrying)} {'carries' if carrying == 1 else 'carry'} '{label}' now"
+        return f"Nothing changed: {_quoted(label)} is the default label of {images(carrying)} already."
+    now = f"{images(carrying)} {'carries' if carrying == 1 else 'carry'} {_quoted(label)} now"
     if default == carrying:
         return f"{now}, as {'its' if carrying == 1 else 'their'} default label."
     if not default:
@@ -50,10 +54,10 @@ def _added(label: str, done: Labelled) -> str:
 def _removed(label: str, done: Labelled) -> str:
     changed = set(done.edited.changed)
     if not changed:
-        return f"Nothing changed: no selected image carries '{label}'."
+        return f"Nothing changed: no selected image carries {_quoted(label)}."
     bare = sum(tile.id in changed and tile.state == "unlabelled" for tile in done.tiles)
     rest = f"; {bare:,} {'has' if bare == 1 else 'have'} no label now" if bare else ""
-    return f"'{label}' was taken off {images(len(changed))}{rest}."
+    return f"{_quoted(label)} was taken off {images(len(changed))}{rest}."
 
 
 def _marked(state: str, done: Labelled) -> str:
@@ -78,6 +82,10 @@ def _moved(split: str, done: Labelled) -> str:
     if not done.edited.changed:
         return f"Nothing changed: {images(there)} {_are(there)} {place} already."
     return f"{images(there)} {_are(there)} {place} now."
+
+
+def _quoted(label: str) -> str:
+    return f"'{label}'" if len(label) <= _LONG else f"'{label[:_LONG]}…'"
 
 
 def _are(number: int) -> str:

@@ -17,6 +17,7 @@ from fieldmark.ui.session import app
 from fieldmark.ui.statistics.address import put_into_address, take_from_address, widget_key
 
 VIEWS = ("basic", "advanced")
+_SHOWN = "statistics_shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ def choose(project: Project) -> Choice | None:
     """Let a person choose; None, with a sentence on the page, when there is nothing to look at."""
     there = {model.name: model for model in reversed(models.models(app().workspace.database, project.id))}
     training = [view.name for view in app().runs.active(project.id) if view.kind == "train"]
-    asked = st.query_params.get("model")
+    asked = _asked(project, list(there))
     if not there:
         _no_model(training)
         return None
@@ -52,6 +53,7 @@ def choose(project: Project) -> Choice | None:
     )
     if name is None:
         return None
+    st.session_state[_SHOWN] = (project.id, name)
     with checkpoint:
         which = _switch(
             "Checkpoint",
@@ -62,6 +64,16 @@ def choose(project: Project) -> Choice | None:
     with view:
         much = _switch("View", "view", VIEWS, "advanced shows more figures, each label, curves and mistakes.")
     return Choice(project, there[name], "last" if which == "last" else "best", much == "advanced")
+
+
+def _asked(project: Project, there: Sequence[str]) -> str | None:
+    """Return the model that the address asks for; one left over from another project is taken out of it."""
+    asked = st.query_params.get("model")
+    of_project, shown = st.session_state.get(_SHOWN, (project.id, None))
+    if asked is not None and asked == shown and of_project != project.id and asked not in there:
+        del st.query_params["model"]
+        return None
+    return asked
 
 
 def _switch(title: str, name: str, options: Sequence[str], explained: str) -> str:

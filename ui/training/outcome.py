@@ -55,7 +55,7 @@ def _ready(view: RunView) -> None:
     with st.container(border=True, key="trained"):
         st.success(f"**{plain(model.name)}** is ready.")
         with st.container(horizontal=True):
-            link("statistics", f"Statistics of {plain(model.name)}", model=model.name)
+            link("statistics", f"Statistics of {model.name}", model=model.name)
             link("predict", "Predict with it", model=model.name)
 
 

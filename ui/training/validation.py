@@ -65,7 +65,7 @@ def _marked(project: Project, task: Task) -> None:
     if not marked.images:
         st.info(
             "No image is in the user-defined validation set yet: select images on the Label page and choose "
-            "**Add to validation set**."
+            "**Add to the validation set**."
         )
         link("label")
         return
