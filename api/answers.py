@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from fieldmark.storage.errors import FieldmarkError, NotFound, NotSaved
 
@@ -20,6 +21,7 @@ def install(api: FastAPI) -> None:
     api.add_exception_handler(FieldmarkError, _told)
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _plain)
+    api.add_exception_handler(ClientDisconnect, _left)
     api.add_exception_handler(Exception, _inside)
 
 
@@ -44,6 +46,11 @@ def _plain(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 404 and error.detail == "Not Found":
         return _answer(404, f"there is nothing at {request.url.path}")
     return _answer(error.status_code, str(error.detail))
+
+
+def _left(request: Request, error: Exception) -> JSONResponse:
+    """Nobody hears this: the sender went away, as one who reloads in the middle of an upload."""
+    return _answer(400, "the request broke off before all of it had arrived")
 
 
 def _inside(request: Request, error: Exception) -> JSONResponse:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+_log = logging.getLogger("fieldmark.gate")
 LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")
-_FORWARDING = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
+_FORWARDING = frozenset(
+    {"forwarded", "via", "x-real-ip", "x-client-ip", "cf-connecting-ip", "true-client-ip", "x-original-host"}
+)
+LARGEST_BODY = 4 * 2**20
+"""Bytes of a request to a route, other than a file on its way in."""
 _HARMLESS = ("GET", "HEAD", "OPTIONS")
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
@@ -46,21 +51,27 @@ class Gate:
             await self.app(scope, receive, send)
             return
         reason = self._reason(scope)
-        if reason is None and _names_no_route(scope):
-            await _refuse(send, "an address with such a part names nothing here: leave out '..' and NUL", 400)
-        elif reason is None:
-            await self.app(scope, receive, _with_headers(send))
-        elif scope["type"] == "websocket":
+        if reason is None:
+            unusable = _unusable(scope)
+            if unusable is None:
+                await self.app(scope, receive, _with_headers(send))
+            else:
+                await _refuse(send, *unusable)
+            return
+        _log.warning("refused %r from %r: %s", scope["path"][:200], scope.get("client"), reason)
+        if scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close", "code": 4403, "reason": reason[:120]})
         else:
-            await _refuse(send, reason, 403)
+            await _refuse(send, 403, reason)
 
     def _reason(self, scope: Scope) -> str | None:
         headers = Headers(scope=scope)
         if not _is_loopback(scope.get("client")):
             return "Fieldmark answers only on the machine it runs on"
-        forwarding = next((name for name in _FORWARDING if name in headers), None)
+        forwarding = next(
+            (name for name in headers if name in _FORWARDING or name.startswith("x-forwarded")), None
+        )
         if forwarding:
             return f"a request that was passed on (it carries {forwarding}) is refused: open the app on its own machine"
         host = headers.get("host", "").lower()
@@ -80,8 +91,7 @@ def _is_loopback(client: tuple[str, int] | None) -> bool:
 
 def _foreign(scope: Scope, headers: Headers, host: str) -> bool:
     """Return whether another page caused this; following a link to a page of ours is not foreign."""
-    origin = headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc.lower() != host:
+    if any(origin.lower() != f"http://{host}" for origin in headers.getlist("origin")):
         return True
     if headers.get("sec-fetch-site") not in ("cross-site", "same-site"):
         return False
@@ -89,17 +99,25 @@ def _foreign(scope: Scope, headers: Headers, host: str) -> bool:
     return not (scope["type"] == "http" and scope["method"] in _HARMLESS and opens_a_page)
 
 
-def _names_no_route(scope: Scope) -> bool:
-    """Return whether Streamlit would answer a route's address with a bare 400, which no client can show."""
+def _unusable(scope: Scope) -> tuple[int, str] | None:
+    """Return the refusal of a request that no route could answer well."""
     path: str = scope["path"]
-    return (
-        scope["type"] == "http"
-        and path.startswith("/api")
-        and ("\0" in path or ".." in path.replace("\\", "/").split("/"))
-    )
+    if scope["type"] != "http" or not path.startswith("/api"):
+        return None
+    if "\0" in path or ".." in path.replace("\\", "/").split("/"):  # Streamlit would answer a bare 400
+        return 400, "an address with such a part names nothing here: leave out '..' and NUL"
+    if scope["method"] == "PUT":  # a file, streamed to disk
+        return None
+    headers = Headers(scope=scope)
+    length = headers.get("content-length", "0")
+    if "transfer-encoding" in headers and "content-length" not in headers:
+        return 411, "the request has no Content-Length: send one"
+    if length.isdecimal() and int(length) <= LARGEST_BODY:
+        return None
+    return 413, f"the request is larger than {LARGEST_BODY // 2**20} MB: send it in parts"
 
 
-async def _refuse(send: Send, reason: str, status: int) -> None:
+async def _refuse(send: Send, status: int, reason: str) -> None:
     body = json.dumps({"error": reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), *_ADDED]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -22,8 +22,9 @@ from fieldmark.storage.errors import FieldmarkError
 
 router = APIRouter()
 
-_FOR_EVER = {"Cache-Control": "private, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-"""An image never changes its picture, and its id is never given again."""
+_ASK_AGAIN = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+"""Another workspace at the same address has other images under the same ids, so a browser must ask each time; the answer
+is mostly a 304."""
 
 
 class Annotations(BaseModel):
@@ -92,7 +93,7 @@ async def thumbnail(image: int, request: Request) -> Response:
     sha256 = showing.remembered_picture(workspace, image)
     if sha256 is None:
         sha256 = await run_in_threadpool(showing.picture, workspace, image)
-    headers = {"ETag": f'"{sha256}"', **_FOR_EVER}
+    headers = {"ETag": f'"{sha256}"', **_ASK_AGAIN}
     if _has(request, sha256):
         return Response(status_code=304, headers=headers)
     content = await run_in_threadpool(showing.thumbnail, workspace, image)
@@ -108,7 +109,7 @@ def original(image: int, request: Request, app: Context) -> Response:
         # A picture from a stranger, opened by itself, runs nothing and reaches nothing.
         "Content-Security-Policy": "sandbox",
         "Content-Disposition": f"inline; filename*=UTF-8''{quote(found.name.rpartition('/')[2], safe='')}",
-        **_FOR_EVER,
+        **_ASK_AGAIN,
     }
     if _has(request, found.sha256):
         return Response(status_code=304, headers=headers)

@@ -14,7 +14,7 @@ from fieldmark.api.context import Context, ProjectInPath
 from fieldmark.core.contracts.terms import CheckpointName, Task
 from fieldmark.core.export import export_run
 from fieldmark.core.models import find_model
-from fieldmark.core.pictures.decode_child import kind_of
+from fieldmark.core.pictures.kinds import kind_of
 from fieldmark.core.pictures.showing import MEDIA_TYPES
 from fieldmark.core.projects import find_project
 from fieldmark.core.run_progress import RunView
@@ -74,7 +74,7 @@ def predict(wishes: PredictionWishes, project: ProjectInPath, app: Context) -> d
         return {"run": app.runs.predict_images(model, wishes.checkpoint, chosen)}
     if wishes.upload is None and wishes.earlier is None:
         raise FieldmarkError("there is nothing to predict: give an upload, an earlier prediction, or images")
-    received = app.runs.inbox.find(wishes.upload) if wishes.upload else None
+    received = app.runs.inbox.take(wishes.upload) if wishes.upload else None
     run = app.runs.predict_files(model, wishes.checkpoint, received=received, earlier=wishes.earlier)
     return {"run": run}
 

@@ -145,11 +145,13 @@ def serve(
         server_header=False, proxy_headers=False, ws_max_size=64 * 2**20,
     )  # fmt: skip
     # uvicorn raises the signal again after its own end; what is left to do here must come first.
+    asked_to_stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    told = runs.recover()
+        signal.signal(number, lambda *_: asked_to_stop.set())
     try:
-        Server(config).run(sockets=[listener])
+        told = runs.recover()
+        if not asked_to_stop.is_set():
+            Server(config).run(sockets=[listener])
     finally:
         for name in runs.close():
             say(f"the training {name!r} goes on by itself; the next start takes its model in")

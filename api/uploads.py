@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict
+from starlette.requests import ClientDisconnect
 
 from fieldmark.api.context import Context, ProjectInPath
 from fieldmark.core.pictures.staging import disk_reason
@@ -19,6 +20,7 @@ from fieldmark.storage.labels import check_label
 router = APIRouter()
 SPARE_BYTES = 512 * 2**20
 """What an upload leaves free on the disk."""
+CHECKED_EVERY = 64 * 2**20
 
 
 class Wishes(BaseModel):
@@ -63,9 +65,14 @@ async def put_file(token: str, name: str, request: Request, app: Context) -> dic
         with part.open("wb") as file:
             async for chunk in request.stream():
                 size += len(chunk)
+                if size // CHECKED_EVERY != (size - len(chunk)) // CHECKED_EVERY:
+                    _check_room(received.folder, 0, clean)
                 if size > LARGEST_FILE:
                     raise FieldmarkError(f"{clean} is larger than {LARGEST_FILE // 2**30} GB: split it")
                 file.write(chunk)
+    except ClientDisconnect:
+        part.unlink(missing_ok=True)
+        raise FieldmarkError(f"{clean} broke off: send it again") from None
     except OSError as error:
         part.unlink(missing_ok=True)
         raise FieldmarkError(f"{clean}: {disk_reason(error)}") from error
@@ -79,8 +86,8 @@ async def put_file(token: str, name: str, request: Request, app: Context) -> dic
 @router.post("/projects/{project}/images", status_code=202)
 def store(wishes: Wishes, project: ProjectInPath, app: Context) -> dict[str, int]:
     """Store received files in a project, in the background."""
-    received = app.runs.inbox.find(wishes.upload)
     labels = tuple(check_label(label) for label in wishes.labels)
+    received = app.runs.inbox.take(wishes.upload)
     chosen = UploadWishes(labels, wishes.labels_from_folder, wishes.use_split)
     return {"run": app.runs.upload(project, received, chosen)}
 

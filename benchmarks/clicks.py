@@ -62,7 +62,7 @@ def measure_clicks(browser: Browser, root: Path, clicks: int) -> None:
         embedded: list[str] = []
         while len(times[KINDS[0], BUSY]) < clicks:
             for side in (IDLE, BUSY):
-                run = start_training(server, root, len(embedded)) if side == BUSY else None
+                run = start_training(server) if side == BUSY else None
                 settle(train, label, busy=run is not None)
                 for kind, found in zip(KINDS, block(train, label), strict=True):
                     times[kind, side] += found
@@ -119,9 +119,9 @@ def settle(train: Page, label: Page, *, busy: bool) -> None:
     time.sleep(1)
 
 
-def start_training(server: Server, root: Path, number: int) -> int:
+def start_training(server: Server) -> int:
     """Start a training and wait until it embeds."""
-    run: int = ask(server, "POST", "/projects/1/trainings", {"name": f"busy-{root.stat().st_mtime_ns}-{number}"})["run"]
+    run: int = ask(server, "POST", "/projects/1/trainings", {})["run"]
     while (view := ask(server, "GET", f"/runs/{run}"))["stage"] != "embed":
         if view["status"] != "running":
             raise SystemExit(f"the training ended: {view}")

@@ -65,7 +65,9 @@ def main() -> None:
         if not given.skip_pages:
             pages(browser, room, given.sizes, given.visits)
         if not given.skip_clicks:
-            root = made(room / f"clicks-{CLICK_IMAGES}", lambda to: real_workspace(to, CLICK_IMAGES, trained=False))
+            root = made(
+                room / f"clicks-{CLICK_IMAGES}", lambda to: real_workspace(to, CLICK_IMAGES, trained=False)
+            )
             measure_clicks(browser, root, given.clicks)
     print(load())
 
@@ -83,7 +85,9 @@ def made(root: Path, make: Any) -> Path:
 def pages(browser: Browser, room: Path, sizes: Sequence[int], visits: int) -> None:
     """Print the tables of times and memory."""
     base = made(room / "base", lambda to: real_workspace(to, REAL, trained=True))
-    roots = {size: made(room / f"images-{size}", lambda to, n=size: sized_workspace(base, to, n)) for size in sizes}
+    roots = {
+        size: made(room / f"images-{size}", lambda to, n=size: sized_workspace(base, to, n)) for size in sizes
+    }
     first: dict[tuple[str, int], float] = {}
     later: dict[tuple[str, int], list[float]] = defaultdict(list)
     estimates: dict[tuple[str, int], list[float]] = defaultdict(list)
@@ -135,7 +139,10 @@ def visit(page: Page, address: str, path: str) -> tuple[float, float | None]:
     painted = time.perf_counter() - began
     worked_out = None
     if path in LATER:
-        estimate, refused = page.locator(LATER[path][0]), page.locator(".stMain [data-testid=stAlert] >> nth=0")
+        estimate, refused = (
+            page.locator(LATER[path][0]),
+            page.locator(".stMain [data-testid=stAlert] >> nth=0"),
+        )
         estimate.or_(refused).first.wait_for()
         worked_out = time.perf_counter() - began
     if page.locator("[data-testid=stException]").count():
@@ -156,12 +163,15 @@ def print_times(
         print(f"| {path} | {' | '.join(cells)} |")
         if path in LATER:
             cells = [
-                f"{estimates[path, size][0]:.2f} / {statistics.median(estimates[path, size][1:]):.2f}" for size in sizes
+                f"{estimates[path, size][0]:.2f} / {statistics.median(estimates[path, size][1:]):.2f}"
+                for size in sizes
             ]
             print(f"| {path}: {LATER[path][1]} | {' | '.join(cells)} |")
 
 
-def print_memory(sizes: Sequence[int], memory: dict[tuple[str, int], float], highest: dict[int, float]) -> None:
+def print_memory(
+    sizes: Sequence[int], memory: dict[tuple[str, int], float], highest: dict[int, float]
+) -> None:
     print("\nMiB of the server after the first visit of each page, in this order")
     header([*(f"{size:,} images" for size in sizes), "largest / the one before"])
     rows = {path: [memory[path, size] for size in sizes] for path in [*PAINTED, "all, in the end"]}

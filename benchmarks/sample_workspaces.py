@@ -35,7 +35,9 @@ from fieldmark.storage.workspace import Workspace, create_workspace, open_worksp
 
 PROJECT, MODEL = "Shapes", "shapes-1"
 REAL = 300
-LABELS = tuple(f"{colour}-{shape}" for shape in ("disc", "box") for colour in ("red", "green", "blue", "grey", "gold"))
+LABELS = tuple(
+    f"{colour}-{shape}" for shape in ("disc", "box") for colour in ("red", "green", "blue", "grey", "gold")
+)
 _SIDE = 300
 _BLOCK = 5000
 _WORDS = 4

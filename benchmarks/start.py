@@ -121,7 +121,9 @@ def app(runs: int) -> None:
                 started = one_start(browser, start, button)
                 if run:  # the first start fills the disk cache and makes the workspace
                     starts[kind].append(started)
-    print("\n| app | to health, s | to first paint, s | CPU s until then | memory, MiB |\n|---|---|---|---|---|")
+    print(
+        "\n| app | to health, s | to first paint, s | CPU s until then | memory, MiB |\n|---|---|---|---|---|"
+    )
     for kind, found in starts.items():
         cells = [
             f"{min(values):.2f} / {statistics.median(values):.2f}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import shutil
 import threading
 import time
+import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from fieldmark.core.basket import Basket
 from fieldmark.core.contracts.terms import CheckpointName
@@ -17,11 +20,11 @@ from fieldmark.core.pictures.staging import Offer
 from fieldmark.core.predict import Predicted, predict_basket, predict_project, start_prediction
 from fieldmark.core.registry import Registry
 from fieldmark.core.run_progress import RunProgress, RunView
-from fieldmark.core.sources.received import Inbox, Received
+from fieldmark.core.sources.received import KEPT_SECONDS, Inbox, Received
 from fieldmark.core.train import TrainRequest, finish_training, start_training, take_in
 from fieldmark.core.upload import UploadReport, UploadWishes, upload
 from fieldmark.storage import runs
-from fieldmark.storage.errors import FieldmarkError, NotFound
+from fieldmark.storage.errors import FieldmarkError, NotFound, NotSaved
 from fieldmark.storage.models import Model
 from fieldmark.storage.projects import Project
 from fieldmark.storage.runs import Run
@@ -30,6 +33,8 @@ from fieldmark.storage.workspace import Workspace
 REMEMBERED = 50
 """Ended runs whose report or result is kept at hand."""
 STOP_SECONDS = 15.0
+SETTLE_SECONDS = 10.0
+_log = logging.getLogger("fieldmark.runs")
 
 
 @dataclass(slots=True)
@@ -41,6 +46,10 @@ class _Job:
     predicted: Predicted | None = None
     basket: Basket | None = None
 
+    @property
+    def at_work(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
+
 
 class ActiveRuns:
     """Every run of one open workspace. Safe to use from any thread."""
@@ -51,12 +60,15 @@ class ActiveRuns:
         self.offline = offline
         self._lock = threading.Lock()
         self._jobs: dict[int, _Job] = {}
+        self._starting = threading.Lock()
+        """Held while a run is being started, so that nobody takes it for one that was lost."""
+        self._settled = time.monotonic()
         self._closing = threading.Event()
         self.inbox = Inbox(workspace.staging_folder)
 
     def recover(self) -> list[str]:
         """Settle what a dead process left and follow the trainings that still go on; return a sentence for each."""
-        told = control.recover(self._workspace, lambda run: take_in(self._workspace, run))
+        told = self._settle_lost()
         for run in runs.running(self._workspace.database):
             folder = self._workspace.run_folder(run.id)
             job = read_job_file(folder)
@@ -67,19 +79,22 @@ class ActiveRuns:
 
     def train(self, project: Project, request: TrainRequest) -> int:
         """Start a training that outlives this process; return its run's id. Raises `FieldmarkError` when refused."""
-        training = start_training(self._workspace, self._registry, project, request, outlives_starter=True)
-        self._follow_training(training.run, training.worker, request.minutes * 60, training.notes)
+        with self._starting:
+            training = start_training(
+                self._workspace, self._registry, project, request, outlives_starter=True
+            )
+            self._follow_training(training.run, training.worker, request.minutes * 60, training.notes)
         return training.run.id
 
     def upload(self, project: Project, received: Received, wishes: UploadWishes) -> int:
-        """Store received files in the background; return the run's id."""
-        total = received.total()
+        """Store received files, which were taken from the inbox, in the background; return the run's id."""
         if not received.names:
+            received.remove()
             raise FieldmarkError("nothing was sent: choose some images, a folder or a zip")
-        run = runs.start_run(self._workspace.database, project.id, "upload", received.title())
-        job = _Job(RunProgress(run))
 
-        def work() -> None:
+        def work(run: Run, job: _Job) -> None:
+            total = received.total()
+
             def progress(seen: int) -> None:
                 job.progress.tell(Step(stage="check", done=min(seen, total), total=total))
 
@@ -89,15 +104,13 @@ class ActiveRuns:
                     self._workspace, self._registry, project, received.offers(), wishes, progress,
                     job.cancelled.is_set,
                 )  # fmt: skip
-            except BaseException as error:
-                self._end(run, "failed", str(error))
-                raise
             finally:
-                self.inbox.drop(received.token)
-            self._end(run, "cancelled" if job.cancelled.is_set() else "finished", summary(job.report))
+                received.remove()
+            self._end(run, "cancelled" if job.report.cut_short else "finished", summary(job.report))
 
-        self._start(run, job, work)
-        return run.id
+        return self._start(
+            lambda: runs.start_run(self._workspace.database, project.id, "upload", received.title()), work
+        )
 
     def predict_files(
         self,
@@ -107,45 +120,48 @@ class ActiveRuns:
         received: Received | None = None,
         earlier: int | None = None,
     ) -> int:
-        """Predict received files, with those of an earlier prediction of files; return the run's id."""
+        """Predict received files, which were taken from the inbox, with those of an earlier prediction of files.
+
+        Returns the run's id.
+        """
         basket = self.predicted_basket(earlier) if earlier is not None else None
         if basket is None:
-            basket = Basket(self._workspace.staging_folder / f"basket-{time.time_ns()}")
+            basket = Basket(self._workspace.staging_folder / f"basket-{uuid.uuid4().hex}")
         offered: list[Offer] = list(received.offers()) if received else []
-        run = start_prediction(self._workspace, model)
-        job = _Job(RunProgress(run), basket=basket)
 
-        def work() -> None:
+        def work(run: Run, job: _Job) -> None:
             try:
                 job.predicted = predict_basket(
                     self._workspace, run, model, checkpoint, basket, offered, offline=self.offline,
                     tell=job.progress.tell, cancelled=job.cancelled.is_set,
                 )  # fmt: skip
             finally:
+                shutil.rmtree(self._workspace.run_folder(run.id), ignore_errors=True)
                 if received:
-                    self.inbox.drop(received.token)
+                    received.remove()
 
-        self._start(run, job, work)
-        return run.id
+        return self._start(lambda: start_prediction(self._workspace, model), work, basket)
 
     def predict_images(
         self, model: Model, checkpoint: CheckpointName, image_ids: Sequence[int] | None = None
     ) -> int:
         """Predict images of the project, all or those named by id; return the run's id."""
-        run = start_prediction(self._workspace, model)
-        job = _Job(RunProgress(run))
 
-        def work() -> None:
-            job.predicted = predict_project(
-                self._workspace, run, model, checkpoint, image_ids, offline=self.offline,
-                tell=job.progress.tell, cancelled=job.cancelled.is_set,
-            )  # fmt: skip
+        def work(run: Run, job: _Job) -> None:
+            try:
+                job.predicted = predict_project(
+                    self._workspace, run, model, checkpoint, image_ids, offline=self.offline,
+                    tell=job.progress.tell, cancelled=job.cancelled.is_set,
+                )  # fmt: skip
+            finally:
+                shutil.rmtree(self._workspace.run_folder(run.id), ignore_errors=True)
 
-        self._start(run, job, work)
-        return run.id
+        return self._start(lambda: start_prediction(self._workspace, model), work)
 
     def active(self, project_id: int | None = None) -> list[RunView]:
-        """Return the runs at work, oldest first."""
+        """Return the runs at work, oldest first; runs whose end could not be recorded are settled now and then."""
+        if time.monotonic() - self._settled > SETTLE_SECONDS:
+            self._settle_lost()
         with self._lock:
             jobs = list(self._jobs.values())
         views = [job.progress.view() for job in jobs if not job.progress.ended]
@@ -180,17 +196,24 @@ class ActiveRuns:
     def predicted_basket(self, run_id: int) -> Basket:
         """Return the files that a prediction was made on; raises `FieldmarkError` when they are gone."""
         job = self._job(run_id)
-        if job is None or job.basket is None or not job.basket.folder.is_dir():
+        if job is None or job.basket is None or job.basket.dropped:
             raise NotFound("the images of that prediction are gone, as after a restart: choose them again")
         return job.basket
 
     def cancel(self, run_id: int) -> None:
         """Ask a run to stop; one that has ended stays as it is."""
         job = self._job(run_id)
-        if job is None:
-            self.view(run_id)
-            return
-        job.cancelled.set()
+        if job is not None:
+            job.cancelled.set()
+        if job is None or not job.at_work:
+            self._settle_lost()
+        self.view(run_id)
+
+    def drop_basket(self, run_id: int) -> None:
+        """Let go of the files that a prediction was made on."""
+        job = self._job(run_id)
+        if job is not None and job.basket is not None:
+            job.basket.drop()
 
     def wait(self, run_id: int, seconds: float | None = None) -> RunView:
         """Wait until a run has ended or the time is over."""
@@ -207,9 +230,10 @@ class ActiveRuns:
         for job in jobs:
             if job.progress.run.kind != "train":
                 job.cancelled.set()
+        until = time.monotonic() + STOP_SECONDS
         for job in jobs:
             if job.thread is not None:
-                job.thread.join(STOP_SECONDS)
+                job.thread.join(max(0.0, until - time.monotonic()))
         return [
             job.progress.run.name
             for job in jobs
@@ -223,29 +247,40 @@ class ActiveRuns:
     def _follow_training(self, run: Run, worker: Worker, seconds: float, notes: tuple[str, ...] = ()) -> None:
         job = _Job(RunProgress(run, train_seconds=seconds, notes=notes))
 
-        def tell(step: Step) -> None:
-            job.progress.tell(step)
-
-        def work() -> None:
+        def work(run: Run, job: _Job) -> None:
             finish_training(
-                self._workspace, run, worker, tell, job.cancelled.is_set, leaving=self._closing.is_set
+                self._workspace, run, worker, job.progress.tell, job.cancelled.is_set, self._closing.is_set
             )
 
-        self._start(run, job, work)
+        self._follow(run, job, work)
 
-    def _start(self, run: Run, job: _Job, work: Callable[[], None]) -> None:
+    def _start(
+        self, record: Callable[[], Run], work: Callable[[Run, _Job], None], basket: Basket | None = None
+    ) -> int:
+        with self._starting:
+            run = record()
+            self._follow(run, _Job(RunProgress(run), basket=basket), work)
+        return run.id
+
+    def _follow(self, run: Run, job: _Job, work: Callable[[Run, _Job], None]) -> None:
         def guarded() -> None:
+            sentence = "it ended without saying why"
             try:
-                work()
+                work(run, job)
             except control.Left:
                 return
             except Cancelled:
-                pass
+                sentence = "the server was stopped" if self._closing.is_set() else "cancelled"
+            except NotSaved as error:
+                # Nothing is recorded: what was finished waits in its folder until it can be.
+                job.progress.settle(replace(run, status="failed", message=str(error)))
+                return
             except FieldmarkError as error:
-                job.progress.sentence = str(error)
+                sentence = str(error)
             except Exception as error:  # noqa: BLE001 - a thread has nobody above it who could tell the person
-                self._end_if_running(run, f"it failed inside ({type(error).__name__}: {error})")
-            job.progress.settle(runs.run_by_id(self._workspace.database, run.id))
+                _log.exception("run %s failed", run.id)
+                sentence = f"it failed inside ({type(error).__name__}); the log of the server says where"
+            self._settle(run, job, sentence)
             self._forget_old()
 
         job.thread = threading.Thread(target=guarded, name=f"run-{run.id}", daemon=True)
@@ -253,22 +288,45 @@ class ActiveRuns:
             self._jobs[run.id] = job
         job.thread.start()
 
+    def _settle(self, run: Run, job: _Job, sentence: str) -> None:
+        """Make sure that a run which nobody follows any more is not recorded as running."""
+        try:
+            found = runs.run_by_id(self._workspace.database, run.id)
+            if found is not None and found.status == "running":
+                self._end(run, "failed", sentence)
+            elif found is not None and found.status == "cancelled" and self._closing.is_set():
+                self._end(run, "interrupted", "the server was stopped")
+            found = runs.run_by_id(self._workspace.database, run.id)
+        except FieldmarkError as error:
+            found = replace(run, status="failed", message=f"{sentence} ({error})")
+        job.progress.settle(found or replace(run, status="failed", message=sentence))
+
+    def _settle_lost(self) -> list[str]:
+        """Settle runs that are recorded as running although nobody follows them and no worker does them."""
+        with self._starting, self._lock:
+            self._settled = time.monotonic()
+            followed = {run_id for run_id, job in self._jobs.items() if job.at_work}
+            lost = [job for job in self._jobs.values() if not job.at_work]
+        told = control.recover(self._workspace, lambda run: take_in(self._workspace, run), followed)
+        for job in lost:
+            if told:
+                job.progress.settle(runs.run_by_id(self._workspace.database, job.progress.run.id))
+        return told
+
     def _end(self, run: Run, status: runs.RunStatus, message: str | None) -> None:
         self._workspace.database.write(lambda cursor: runs.finish_run(cursor, run.id, status, message))
-
-    def _end_if_running(self, run: Run, message: str) -> None:
-        found = runs.run_by_id(self._workspace.database, run.id)
-        if found and found.status == "running":
-            self._end(run, "failed", message)
 
     def _forget_old(self) -> None:
         with self._lock:
             ended = [run_id for run_id, job in self._jobs.items() if job.progress.ended]
             gone = [self._jobs.pop(run_id) for run_id in ended[:-REMEMBERED]]
-            kept = {id(job.basket) for job in self._jobs.values()}
-        for job in gone:
-            if job.basket is not None and id(job.basket) not in kept:
-                job.basket.drop()
+            used = {id(job.basket) for job in self._jobs.values()}
+            working = {id(job.basket) for job in self._jobs.values() if job.at_work}
+            baskets = {id(job.basket): job.basket for job in [*gone, *self._jobs.values()] if job.basket}
+        for key, basket in baskets.items():
+            old = time.monotonic() - basket.touched > KEPT_SECONDS
+            if key not in working and (old or key not in used):
+                basket.drop()
 
 
 def summary(report: UploadReport) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +41,12 @@ class Basket:
     _given: set[str] = field(default_factory=set)
     _numbers: dict[str, int] = field(default_factory=dict)
     _files: Iterator[int] = field(default_factory=itertools.count)
+    touched: float = field(default_factory=time.monotonic)
+    dropped: bool = False
+    whole: bool = True
+    """False: adding was cut short, so that it doesn't hold all that it was given."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Held while images are added, and while what is in is counted."""
 
     @property
     def embeddings(self) -> Path:
@@ -62,13 +70,19 @@ class Basket:
         tell: Callable[[Step], None] = lambda step: None,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Copy images in; list what can't be read or the sandboxed decoder refuses."""
+        """Copy images in; list what can't be read or the sandboxed decoder refuses. Hold the lock meanwhile."""
+        self.touched = time.monotonic()
+        self.whole = False
         for folder in (self.folder / "inputs", self.folder / "thumbnails"):
             folder.mkdir(parents=True, exist_ok=True)
         staged = self._staged(offered)
         with Decoders() as decoders:
             while not cancelled() and (batch := list(itertools.islice(staged, BATCH))):
-                jobs = (DecodeJob(item.path, self.thumbnail_path(item.sha256), item) for item in batch)
+                jobs = (
+                    DecodeJob(item.path, self.thumbnail_path(item.sha256), item)
+                    for item in batch
+                    if not cancelled()
+                )
                 for job, result in decoders.check(jobs):
                     if isinstance(result, Decoded):
                         self._keep(job.key)
@@ -76,9 +90,11 @@ class Basket:
                         self.refused.append(Listed(job.key.name, result.reason))
                         job.key.path.unlink(missing_ok=True)
                 tell(Step(stage="check", done=self.seen))
+        self.whole = not cancelled()
 
     def drop(self) -> None:
         """Remove the images and all that was made of them."""
+        self.dropped = True
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _staged(self, offered: Sequence[Path | Offer]) -> Iterator[Staged]:

@@ -68,7 +68,13 @@ def export_run(workspace: Workspace, runs: ActiveRuns, exporter: Exporter[Any], 
 
     Raises `FieldmarkError` when there is nothing to export, or images that the format needs are gone.
     """
-    outcome = runs.predicted(run_id) or recall(workspace, run_id)
+    if exporter.exports != "predictions":
+        raise FieldmarkError(
+            f"the exporter {exporter.name!r} writes labels, not predictions: choose another format"
+        )
+    outcome = recall(workspace, run_id)
+    remembered = runs.predicted(run_id)
+    outcome.paths = remembered.paths if remembered else {}
     project = project_by_id(workspace.database, outcome.model.project_id)
     if project is None:
         raise NotFound("the project of that prediction was deleted")

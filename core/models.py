@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from typing import Any
@@ -32,13 +31,15 @@ def find_model(workspace: Workspace, project: Project, name: str) -> Model:
 
 
 def overview(workspace: Workspace, registry: Registry, project: str | None) -> list[dict[str, Any]]:
-    """Return models as plain data; `accuracy` is of `best` on validation, `problem` why one can't be used."""
+    """Return models as plain data; `accuracy` and `f1` are of `best` on its validation images, `problem` says why one
+    can't be used."""
     db = workspace.database
     names = {p.id: p.name for p in projects.projects(db)}
     chosen = find_project(workspace, project).id if project is not None else None
+    figures = models.validation_figures(db, "best")
     found = []
     for model in models.models(db, chosen):
-        report = json.loads(models.evaluations(db, model.id, "best").get("validation", "{}"))
+        accuracy, f1, count = figures.get(model.id, (None, None, 0))
         found.append(
             {
                 "project": names.get(model.project_id, ""),
@@ -47,7 +48,9 @@ def overview(workspace: Workspace, registry: Registry, project: str | None) -> l
                 "backbone": model.backbone,
                 "trainer": model.trainer,
                 "labels": list(model.labels),
-                "accuracy": report.get("accuracy"),
+                "accuracy": accuracy,
+                "f1": f1,
+                "validation_images": count,
                 "created": model.created.isoformat(timespec="seconds"),
                 "problem": _problem(registry, model),
             }
@@ -117,6 +120,10 @@ def lost_with(workspace: Workspace, model: Model) -> str:
 
 
 def delete_model(workspace: Workspace, model: Model) -> None:
-    """Forget a model, then remove its folder."""
+    """Forget a model, then remove its folder; raises `FieldmarkError` while it predicts."""
+    if any(run.kind == "predict" and run.model_id == model.id for run in runs.running(workspace.database)):
+        raise FieldmarkError(
+            f"the model {model.name!r} is predicting: wait until it has finished, or cancel it"
+        )
     workspace.database.write(lambda cursor: models.delete_model(cursor, model.id))
     shutil.rmtree(workspace.model_folder(model.id), ignore_errors=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,10 +17,9 @@ from fieldmark.core.contracts.exporter import ExportContext, PredictedImage
 from fieldmark.core.contracts.terms import CheckpointName
 from fieldmark.core.jobs import control
 from fieldmark.core.jobs.control import Cancelled
-from fieldmark.core.jobs.files import RESULT, PredictJob, Step
-from fieldmark.core.jobs.prediction_job import FAILURES, SCORES
-from fieldmark.core.learning.scores import predicted_labels
-from fieldmark.core.pictures.staging import Listed, Offer
+from fieldmark.core.jobs.files import FAILURES, RESULT, SCORES, PredictJob, Step
+from fieldmark.core.learning.decision import predicted_labels
+from fieldmark.core.pictures.staging import Listed, Offer, disk_reason
 from fieldmark.storage import images, models, predictions, runs
 from fieldmark.storage.database import Cursor
 from fieldmark.storage.errors import FieldmarkError, NotFound
@@ -45,7 +45,7 @@ class Predicted:
     refused: list[Listed] = field(default_factory=list)
     skipped: list[Listed] = field(default_factory=list)
     paths: dict[str, Path] = field(default_factory=dict)
-    """{sha256: where its bytes lie}."""
+    """{sha256: where its bytes lie}, of images that are not the project's."""
 
 
 def predict_files(
@@ -81,17 +81,22 @@ def predict_basket(
     """Add what is offered to the basket and predict all that is in it, in a run that was started for it."""
     outcome = Predicted(run, model, checkpoint)
     with _recorded(workspace, run):
-        basket.add(offered, tell, cancelled)
-        outcome.seen = basket.seen
-        outcome.refused, outcome.skipped = list(basket.refused), list(basket.skipped)
-        if cancelled():
-            raise Cancelled("cancelled")
-        if not basket.inputs:
+        with _locked(basket.lock, cancelled):
+            if offered:
+                basket.add(offered, tell, cancelled)
+            if cancelled():
+                raise Cancelled("cancelled")
+            if not basket.whole:
+                raise FieldmarkError("the earlier images were not all read in: choose them again")
+            inputs = tuple(basket.inputs)
+            outcome.seen = basket.seen
+            outcome.refused, outcome.skipped = list(basket.refused), list(basket.skipped)
+        if not inputs:
             workspace.database.write(
                 lambda cursor: runs.finish_run(cursor, run.id, "failed", "nothing to predict")
             )
             return outcome
-        _predict(workspace, outcome, basket.inputs, basket.embeddings, offline, tell, cancelled)
+        _predict(workspace, outcome, inputs, basket.embeddings, offline, tell, cancelled)
     return outcome
 
 
@@ -116,9 +121,11 @@ def predict_project(
             Input(row.id, row.name, row.sha256, workspace.image_path(row.sha256))
             for row in images.image_rows(workspace.database, run.project_id, image_ids)
         ]
+        gone = set(image_ids or ()) - {item.image_id for item in inputs}
+        outcome.refused += [Listed(f"image {number}", "is not in this project") for number in sorted(gone)]
         if not inputs:
             raise FieldmarkError("the project holds no such image: upload some first, or choose others")
-        outcome.seen = len(inputs)
+        outcome.seen = len(inputs) + len(gone)
         _predict(workspace, outcome, inputs, workspace.embeddings, offline, tell, cancelled)
     return outcome
 
@@ -178,15 +185,27 @@ def forget(workspace: Workspace, outcome: Predicted) -> None:
 
 
 @contextmanager
+def _locked(lock: threading.Lock, cancelled: Callable[[], bool]) -> Iterator[None]:
+    """Hold a lock that another prediction may hold for long, unless the person cancels meanwhile."""
+    while not lock.acquire(timeout=0.2):
+        if cancelled():
+            raise Cancelled("cancelled")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def _recorded(workspace: Workspace, run: Run) -> Iterator[None]:
     """Write down how a prediction run ended if it fails or is cancelled, and keep no copy of its inputs."""
     workspace.run_folder(run.id).mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException as error:
-        failed = isinstance(error, FieldmarkError) and not isinstance(error, Cancelled)
+        failed = isinstance(error, Exception) and not isinstance(error, Cancelled)
         status: runs.RunStatus = "failed" if failed else "cancelled"
-        message = str(error)
+        message = disk_reason(error) if isinstance(error, OSError) else str(error)
         shutil.rmtree(workspace.run_folder(run.id), ignore_errors=True)
         workspace.database.write(lambda cursor: runs.finish_run(cursor, run.id, status, message))
         raise
@@ -228,9 +247,11 @@ def _predict(
     outcome.refused += [
         Listed(inputs[row["row"]].name, row["reason"]) for row in pq.read_table(result / FAILURES).to_pylist()
     ]
-    outcome.paths.update({item.sha256: item.path for item in inputs})
+    outcome.paths.update({item.sha256: item.path for item in inputs if item.image_id is None})
 
     def record(cursor: Cursor) -> int:
+        if not models.is_there(cursor, model.id):
+            raise FieldmarkError(f"the model {model.name!r} was deleted while it predicted")
         predicted = 0
         with pq.ParquetFile(result / SCORES) as file:
             for block in file.iter_batches(BATCH):

@@ -31,7 +31,7 @@ def check_name(name: str) -> str:
     cleaned = name.strip()
     if not cleaned:
         raise FieldmarkError("a project needs a name")
-    if len(cleaned) > LONGEST_NAME or any(category(c) in ("Cc", "Cs") for c in cleaned):
+    if len(cleaned) > LONGEST_NAME or any(category(c) in ("Cc", "Cs", "Zl", "Zp") for c in cleaned):
         raise FieldmarkError(
             f"the project name {cleaned[:40]!r} can't be used: up to {LONGEST_NAME} characters on one line"
         )
@@ -54,8 +54,7 @@ def find_project(workspace: Workspace, named: str) -> Project:
         return found
     have = ", ".join(f"{project.name} ({project.id})" for project in projects.projects(db)[:10])
     raise NotFound(
-        f"there is no project {named[:80]!r} in {workspace.root}: "
-        + (f"there are {have}" if have else "make one first")
+        f"there is no project {named[:80]!r}: " + (f"there are {have}" if have else "make one first")
     )
 
 
@@ -121,7 +120,14 @@ def _next_step(has: Contents) -> tuple[Page, str]:
     if has.models:
         if has.unlabelled > has.labelled:
             return "label", f"Label some of the {unlabelled} without a label, or predict new ones."
-        return "predict", "Predict new images, or compare models."
+        more = (
+            f", or label the other {unlabelled} and train again"
+            if has.unlabelled
+            else ", or compare models"
+            if has.models > 1
+            else ""
+        )
+        return "predict", f"Predict new images{more}."
     if has.learnable >= LEAST_LABELS:
         more = f", or label {has.unlabelled:,} more first" if has.unlabelled else ""
         return "train", f"Train a model on the {counted(has.labelled, 'labelled image')}{more}."

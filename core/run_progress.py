@@ -68,6 +68,9 @@ class RunProgress:
     sentence: str = ""
     _step: Step | None = None
     _stage_since: float = 0.0
+    _stage_began: float = 0.0
+    """By the worker's clock: whoever follows a worker late gets all its steps at once."""
+    _told: float = 0.0
     _curve: list[CurvePoint] = field(default_factory=list)
     _most: float = 0.0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -81,8 +84,8 @@ class RunProgress:
         """Take one step in."""
         with self._lock:
             if self._step is None or self._step.stage != step.stage:
-                self._stage_since = time.monotonic()
-            self._step = step
+                self._stage_since, self._stage_began = time.monotonic(), step.seconds
+            self._step, self._told = step, time.monotonic()
             if step.stage == "train" and step.train_accuracy is not None:
                 self._curve.append(
                     CurvePoint(
@@ -126,14 +129,19 @@ class RunProgress:
         """Return percent and seconds left; the percentage never goes back."""
         order = _ORDER[self.run.kind]
         stage = step.stage if step and step.stage in order else order[0]
-        in_stage = time.monotonic() - self._stage_since if step else 0.0
+        in_stage = self._in_stage(step) if step else 0.0
         left = self._left_in_stage(stage, step, in_stage)
-        if left is None:
+        if left is None or stage == "start":  # how long a process takes to start says nothing about the rest
             return (self._most or None), None
         left += sum(self._guess(later) for later in order[order.index(stage) + 1 :])
         done = (datetime.now(UTC) - self.run.created.replace(tzinfo=UTC)).total_seconds()
         self._most = max(self._most, min(99.0, 100 * done / max(done + left, 0.1)))
         return self._most, left
+
+    def _in_stage(self, step: Step) -> float:
+        if step.seconds:
+            return step.seconds - self._stage_began + time.monotonic() - self._told
+        return time.monotonic() - self._stage_since
 
     def _left_in_stage(self, stage: Stage, step: Step | None, in_stage: float) -> float | None:
         if step is not None and step.total and step.done:

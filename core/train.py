@@ -17,10 +17,10 @@ from fieldmark.core.jobs.control import Cancelled, Left, Worker
 from fieldmark.core.jobs.files import DATASET, RESULT, ModelFile, Step, TrainJob
 from fieldmark.core.jobs.model_folder import PREDICTIONS, read_model_file
 from fieldmark.core.kept_files import keep_files
-from fieldmark.core.learning.dataset import Dataset, gather
-from fieldmark.core.learning.scores import predicted_labels
+from fieldmark.core.learning.decision import predicted_labels
 from fieldmark.core.models import free_name
 from fieldmark.core.options import stored_options
+from fieldmark.core.pictures.staging import disk_reason
 from fieldmark.core.registry import Registry
 from fieldmark.storage import models, predictions, projects, runs
 from fieldmark.storage.database import Cursor, now
@@ -35,6 +35,8 @@ from fieldmark.storage.workspace import Workspace
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from fieldmark.core.learning.dataset import Dataset
 
 STORED_AT_ONCE = 2048
 
@@ -96,6 +98,8 @@ def start_training(
 
     `outlives_starter`: the worker goes on when this process ends, for the next one to take its result in.
     """
+    from fieldmark.core.learning.dataset import gather
+
     checked = check_request(workspace, registry, project, request)
     dataset = gather(
         workspace, project, request.task, checked.labels, request.validation, request.seed, request.images
@@ -115,10 +119,30 @@ def start_training(
         seconds=request.minutes * 60,
         seed=request.seed,
     )
-    run = runs.start_run(workspace.database, project.id, "train", checked.name)
-    return Training(
-        run, control.launch(workspace.run_folder(run.id), job, dataset.table), dataset, dataset.notes
-    )
+    run = _start_run(workspace, project, request, checked.name)
+    try:
+        worker = control.launch(workspace.run_folder(run.id), job, dataset.table)
+    except BaseException as error:
+        reason = (
+            f"the training could not start: {disk_reason(error)}"
+            if isinstance(error, OSError)
+            else str(error)
+        )
+        _record_end(workspace, run, "failed", reason)
+        shutil.rmtree(workspace.run_folder(run.id), ignore_errors=True)
+        if isinstance(error, OSError):
+            raise FieldmarkError(reason) from error
+        raise
+    return Training(run, worker, dataset, dataset.notes)
+
+
+def _start_run(workspace: Workspace, project: Project, request: TrainRequest, name: str) -> Run:
+    """Record the run; a name that somebody took since it was found free is found again, or refused."""
+    while True:
+        try:
+            return runs.start_run(workspace.database, project.id, "train", name)
+        except runs.NameTaken:
+            name = free_name(workspace, project, request.task, request.name)
 
 
 def check_request(
@@ -171,6 +195,9 @@ def finish_training(
             "cancelled" if cancelled_by_person else "failed",
             None if cancelled_by_person else str(error),
         )
+        raise
+    except Exception as error:
+        _record_end(workspace, run, "failed", f"{type(error).__name__}: {error}")
         raise
     except BaseException:
         _record_end(workspace, run, "cancelled", None)

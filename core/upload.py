@@ -41,6 +41,8 @@ class UploadReport:
     notes: list[Listed] = field(default_factory=list)
     contradictions: list[Listed] = field(default_factory=list)
     labels: int = 0
+    cut_short: bool = False
+    """Cancelled before everything was looked at; then `seen` counts what was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +102,13 @@ def upload(
     labels = tuple(check_label(label) for label in wishes.labels)
     report = UploadReport()
     with workspace.staging() as staging, Decoders() as decoders:
-        intake = _Intake(workspace, project, wishes, report, staging, decoders)
+        intake = _Intake(workspace, project, wishes, report, staging, decoders, cancelled)
         arrivals = _arrivals(registry, offered, labels, wishes, staging, report)
-        while not cancelled() and (batch := list(itertools.islice(arrivals, BATCH))):
-            intake.take(batch)
+        while batch := list(itertools.islice(arrivals, BATCH)):
+            if not intake.take(batch):
+                report.seen -= len(batch)
+                report.cut_short = True
+                break
             progress(report.seen)
     return report
 
@@ -164,7 +169,9 @@ class _Intake:
         report: UploadReport,
         staging: Path,
         decoders: Decoders,
+        cancelled: Callable[[], bool],
     ) -> None:
+        self.cancelled = cancelled
         self.workspace = workspace
         self.project = project
         self.wishes = wishes
@@ -174,9 +181,18 @@ class _Intake:
         self.numbers: dict[str, int] = {}
         """{name that was taken: the number that the last one got}."""
 
-    def take(self, batch: Sequence[_Arrival]) -> None:
-        """Check a batch, move what is good into place, and record it in one transaction."""
-        contents, refused = self._check(batch)
+    def take(self, batch: Sequence[_Arrival]) -> bool:
+        """Check a batch, move what is good into place, and record it in one transaction.
+
+        Return False, and keep nothing of the batch, when the person cancelled meanwhile.
+        """
+        notes = len(self.report.notes)
+        contents, refused = ({}, {}) if self.cancelled() else self._check(batch)
+        if self.cancelled():
+            del self.report.notes[notes:]
+            for arrival in batch:
+                arrival.file.path.unlink(missing_ok=True)
+            return False
         good = [arrival for arrival in batch if arrival.sha256 not in refused]
         self.report.refused += [Listed(a.file.name, refused[a.sha256]) for a in batch if a.sha256 in refused]
         try:
@@ -192,6 +208,7 @@ class _Intake:
             self._tell(recorded)
         for arrival in batch:
             arrival.file.path.unlink(missing_ok=True)
+        return True
 
     def _check(self, batch: Sequence[_Arrival]) -> tuple[dict[str, Content], dict[str, str]]:
         """Decode every picture whose bytes the workspace doesn't hold; return good ones and reasons by sha256."""
@@ -202,7 +219,7 @@ class _Intake:
         jobs = (
             DecodeJob(staged.path, self._thumbnail(sha), staged)
             for sha, staged in firsts.items()
-            if sha not in held
+            if sha not in held and not self.cancelled()
         )
         for job, result in self.decoders.check(jobs):
             staged = job.key

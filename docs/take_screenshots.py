@@ -72,7 +72,7 @@ def for_readme(browser: Browser, address: str) -> None:
     page.get_by_role("combobox", name="Which").click()
     page.get_by_role("option", name="Unlabelled images").click()
     page.get_by_role("button", name="Predict 200 images").click()
-    page.get_by_role("heading", name="What digits-1 says").wait_for(timeout=120_000)
+    page.get_by_role("heading", name="What digits-1 (best) says").wait_for(timeout=120_000)
     settle(page)
     page.locator(".gallery").scroll_into_view_if_needed()
     settle(page)

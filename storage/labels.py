@@ -38,7 +38,7 @@ def check_label(name: str) -> str:
     kinds = {category(character) for character in cleaned}
     if "Cs" in kinds:
         raise FieldmarkError(f"the label {cleaned[:40]!r} holds characters that are not text")
-    if "Cc" in kinds:
+    if kinds & {"Cc", "Zl", "Zp"}:
         raise FieldmarkError(
             f"the label {cleaned[:40]!r} holds control characters, such as a line break: write it on one line"
         )

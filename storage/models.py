@@ -168,11 +168,27 @@ def evaluations(db: Database, model_id: int, checkpoint: str) -> dict[str, str]:
     return dict(rows)
 
 
+def validation_figures(db: Database, checkpoint: str) -> dict[int, tuple[float | None, float | None, int]]:
+    """Return {model id: (accuracy, F1, images)} on the validation images of every model."""
+    rows = db.rows(
+        "select model_id, cast(json_extract(report, '$.accuracy') as double),"
+        " cast(json_extract(report, '$.f1') as double), cast(json_extract(report, '$.count') as bigint)"
+        " from evaluation where checkpoint = ? and split = 'validation'",
+        [checkpoint],
+    )
+    return {model_id: (accuracy, f1, count) for model_id, accuracy, f1, count in rows}
+
+
 def rename_model(db: Database, model_id: int, name: str) -> None:
     """Give a model another name; the caller has checked that it is free."""
     db.write(
         lambda cursor: cursor.execute("update model set name = ? where id = ?", [name, model_id]).fetchall()
     )
+
+
+def is_there(cursor: Cursor, model_id: int) -> bool:
+    """Return whether a model is recorded, inside a transaction."""
+    return bool(cursor.execute("select 1 from model where id = ?", [model_id]).fetchall())
 
 
 def delete_model(cursor: Cursor, model_id: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from fieldmark.storage.bulk import incoming
@@ -76,6 +77,33 @@ def add_predictions(cursor: Cursor, predictions: Sequence[Prediction]) -> None:
         cursor.execute(
             f"insert into prediction ({', '.join(_FIELDS)}, created) select *, ? from incoming", [now()]
         ).fetchall()
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRun:
+    """A prediction that has a result, of a model that is still there."""
+
+    run_id: int
+    model: str
+    checkpoint: str
+    images: int
+    finished: datetime
+    """UTC, naive."""
+
+
+def prediction_runs(db: Database, project_id: int, limit: int) -> list[PredictionRun]:
+    """Return a project's predictions with a result, the latest first."""
+    rows = db.rows(
+        """
+        with latest as (
+            select r.id, m.name, r.finished from run r join model m on m.id = r.model_id
+            where r.project_id = ? and r.kind = 'predict' and r.status = 'finished' order by r.id desc limit ?)
+        select l.id, l.name, any_value(p.checkpoint), count(*), l.finished
+        from latest l join prediction p on p.run_id = l.id group by l.id, l.name, l.finished order by l.id desc
+        """,
+        [project_id, limit],
+    )
+    return [PredictionRun(*row) for row in rows]
 
 
 def count_of_run(db: Database, run_id: int) -> int:

@@ -7,9 +7,14 @@ from datetime import datetime
 from typing import Any, Literal
 
 from fieldmark.storage.database import Cursor, Database, now
+from fieldmark.storage.errors import FieldmarkError, NotFound
 
 RunKind = Literal["train", "predict", "upload"]
 RunStatus = Literal["running", "finished", "failed", "cancelled", "interrupted"]
+
+
+class NameTaken(FieldmarkError):
+    """A training can't start under this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +36,19 @@ _COLUMNS = "id, project_id, kind, name, model_id, status, message, created, fini
 
 
 def start_run(db: Database, project_id: int, kind: RunKind, name: str, model_id: int | None = None) -> Run:
-    """Record a run that is about to start; a training gets the id of the model it will leave."""
+    """Record a run that is about to start; a training gets the id of the model it will leave.
+
+    Raises `NotFound` when the project is gone, and `NameTaken` when a model or another training has the name.
+    """
 
     def insert(cursor: Cursor) -> tuple[Any, ...]:
+        # A write, so that it collides with the project's deletion and with another start at the same moment.
+        if not cursor.execute(
+            "update project set name = name where id = ? returning id", [project_id]
+        ).fetchall():
+            raise NotFound("the project was deleted meanwhile: choose another")
+        if kind == "train" and _taken(cursor, project_id, name):
+            raise NameTaken(f"there is a model called {name!r} already, or one is being trained")
         model = "nextval('model_id')" if kind == "train" else "?"
         arguments = [project_id, kind, name, *([] if kind == "train" else [model_id]), now()]
         row = cursor.execute(
@@ -45,6 +60,16 @@ def start_run(db: Database, project_id: int, kind: RunKind, name: str, model_id:
         return row
 
     return Run(*db.write(insert))
+
+
+def _taken(cursor: Cursor, project_id: int, name: str) -> bool:
+    return bool(
+        cursor.execute(
+            "select 1 from model where project_id = ? and name = ? union all "
+            "select 1 from run where project_id = ? and name = ? and kind = 'train' and status = 'running'",
+            [project_id, name, project_id, name],
+        ).fetchall()
+    )
 
 
 def finish_run(cursor: Cursor, run_id: int, status: RunStatus, message: str | None = None) -> None:

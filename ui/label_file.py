@@ -64,7 +64,7 @@ def _read(project: Project, received: Received) -> None:
             format_name=name, options=options, use_split=use_split, dry_run=dry_run,
         )  # fmt: skip
 
-    look, write = st.columns([1, 3])
+    look, write = st.columns([2, 3])
     if look.button("Show what would change", disabled=wrong, key="labels_try"):
         with st.spinner("Reading…"):
             _show(read(dry_run=True), tried=True)
@@ -103,9 +103,10 @@ def _show(report: LabelReport, *, tried: bool) -> None:
         "Ambiguous": report.ambiguous,
         "Skipped": report.skipped,
         "Images changed": report.images,
-        "New labels": report.annotations,
+        "Labels given": report.annotations,
     }
-    for column, (word, number) in zip(st.columns(len(figures)), figures.items(), strict=True):
+    columns = [column for _ in range(2) for column in st.columns(4)]
+    for column, (word, number) in zip(columns, figures.items(), strict=False):
         column.metric(word, f"{number:,}")
     for note in report.notes:
         st.caption(plain(note))

@@ -29,6 +29,8 @@ def model_cards(project: Project) -> None:
         _none(project)
         return
     st.caption("1 model" if len(found) == 1 else f"{len(found)} models, the latest first")
+    if len(found) > 1:
+        _side_by_side(found[:SHOWN])
     shown = st.session_state.get(_SHOWN, SHOWN)
     for model in found[:shown]:
         with st.container(border=True, key=f"model_{model['name']}"):
@@ -36,6 +38,31 @@ def model_cards(project: Project) -> None:
     if len(found) > shown and st.button(f"Show {min(SHOWN, len(found) - shown)} more", key="more_models"):
         st.session_state[_SHOWN] = shown + SHOWN
         st.rerun()
+
+
+def _side_by_side(found: list[dict[str, Any]]) -> None:
+    with st.expander("Side by side", expanded=True):
+        percent = st.column_config.NumberColumn(format="percent")
+        st.dataframe(
+            {
+                "model": [model["name"] for model in found],
+                "accuracy": [model["accuracy"] for model in found],
+                "F1": [model["f1"] for model in found],
+                "measured on": [model["validation_images"] for model in found],
+                "labels": [len(model["labels"]) for model in found],
+                "backbone": [model["backbone"] for model in found],
+            },
+            hide_index=True,
+            column_config={
+                "accuracy": percent,
+                "F1": percent,
+                "measured on": st.column_config.NumberColumn(format="localized"),
+            },
+        )
+        st.caption(
+            "Each model is measured on the validation images of its own training. Unless these are the same, as with a "
+            "user-defined validation set, a small difference means little."
+        )
 
 
 def _none(project: Project) -> None:

@@ -13,8 +13,10 @@ from fieldmark.storage.browse import ImageFilter
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.labels import label_counts
 from fieldmark.storage.models import Model
+from fieldmark.storage.predictions import PredictionRun, prediction_runs
 from fieldmark.storage.projects import Project
 from fieldmark.ui.gallery import gallery
+from fieldmark.ui.moments import moment
 from fieldmark.ui.navigation import link
 from fieldmark.ui.plain import plain
 from fieldmark.ui.session import app
@@ -22,6 +24,8 @@ from fieldmark.ui.uploader import uploader
 
 NEW, OURS = "New images", "Images of this project"
 LISTED = 100
+EARLIER = 10
+LONGEST_ID = 18
 CHECKPOINTS: dict[CheckpointName, str] = {"best": "best", "last": "last"}
 
 
@@ -70,23 +74,39 @@ def _new(project: Project, model: Model, checkpoint: CheckpointName) -> None:
     run = _basket_run(project)
     kept = len(app().runs.predicted_basket(run).inputs) if run is not None else 0
     if arrived.upload is not None and not arrived.sending and arrived.files:
-        received = app().runs.inbox.find(arrived.upload)
         st.session_state[f"predict_turn_{project.id}"] += 1
-        start = partial(app().runs.predict_files, model, checkpoint, received=received, earlier=run)
-        _start(project, start)
-    again, clear, _ = st.columns([3, 2, 3])
-    if kept and again.button(
-        f"Predict these {kept:,} images with {plain(model.name)} ({checkpoint})", key="again", width="stretch"
-    ):
-        _start(project, partial(app().runs.predict_files, model, checkpoint, earlier=run))
-    if kept and clear.button("Begin with other images", key="clear", width="stretch"):
-        st.session_state.pop(f"basket_run_{project.id}", None)
-        st.query_params.pop("run", None)
-        st.rerun()
+        _predict_arrived(
+            project, partial(app().runs.predict_files, model, checkpoint, earlier=run), arrived.upload
+        )
+    if kept:
+        _kept(project, partial(app().runs.predict_files, model, checkpoint, earlier=run), kept)
     st.caption(
         "Prediction begins as soon as the images have arrived. They are not stored in the project, and stay here "
         "until you begin with others: add more, or choose another model and predict them again."
     )
+
+
+def _predict_arrived(project: Project, start: partial[int], token: str) -> None:
+    try:
+        received = app().runs.inbox.take(token)
+    except FieldmarkError as error:
+        st.error(plain(str(error)))
+        return
+    _start(project, partial(start, received=received))
+
+
+def _kept(project: Project, again: partial[int], kept: int) -> None:
+    model, checkpoint = again.args
+    with st.container(horizontal=True):
+        words = "this image" if kept == 1 else f"these {kept:,} images"
+        if st.button(f"Predict {words} with {plain(model.name)} ({checkpoint})", key="again"):
+            _start(project, again)
+        if st.button("Begin with other images", key="clear"):
+            app().runs.drop_basket(_basket_run(project) or 0)
+            st.session_state.pop(f"basket_run_{project.id}", None)
+            st.session_state.pop(f"predict_run_{project.id}", None)
+            st.query_params.pop("run", None)
+            st.rerun()
 
 
 def _ours(project: Project, model: Model, checkpoint: CheckpointName) -> None:
@@ -114,57 +134,79 @@ def _start(project: Project, start: partial[int]) -> None:
         st.error(plain(str(error)))
         return
     st.query_params["run"] = str(run)
+    st.session_state[f"predict_run_{project.id}"] = run
     if start.func == app().runs.predict_files:
         st.session_state[f"basket_run_{project.id}"] = run
     st.rerun()
 
 
 def _basket_run(project: Project) -> int | None:
-    """Return the latest prediction of files in this tab whose files are still kept."""
-    run: int | None = st.session_state.get(f"basket_run_{project.id}")
-    if run is None:
-        return None
-    try:
-        app().runs.predicted_basket(run)
-    except FieldmarkError:
-        st.session_state.pop(f"basket_run_{project.id}")
-        return None
-    return run
+    """Return the prediction of files, the one shown or the latest of this tab, whose files are still kept."""
+    shown = _shown_run(project)
+    for run in (shown, st.session_state.get(f"basket_run_{project.id}")):
+        try:
+            if run is not None:
+                app().runs.predicted_basket(run)
+                return int(run)
+        except FieldmarkError:
+            continue
+    return None
+
+
+def _shown_run(project: Project) -> int | None:
+    """Return the prediction that the address names, or else the one this tab started last."""
+    asked = st.query_params.get("run", "")
+    if asked.isdecimal() and len(asked) <= LONGEST_ID:
+        return int(asked)
+    last: int | None = st.session_state.get(f"predict_run_{project.id}")
+    return last
 
 
 def show_result(project: Project) -> None:
-    """Show the prediction that the address names: its pictures, what was refused, and the downloads."""
-    asked = st.query_params.get("run", "")
-    if not asked.isdecimal():
-        _earlier(project)
-        return
+    """Show a prediction: its pictures, what was refused, and the downloads; then the earlier ones."""
+    run = _shown_run(project)
+    past = prediction_runs(app().workspace.database, project.id, LISTED)
+    if run is not None:
+        _result(project, run, next((one for one in past if one.run_id == run), None))
+    earlier = [one for one in past if one.run_id != run][:EARLIER]
+    if earlier:
+        with st.expander("Earlier predictions"):
+            for one in earlier:
+                link("predict", f"{_words(one)}, {moment(one.finished)}", run=str(one.run_id))
+
+
+def _words(one: PredictionRun) -> str:
+    return f"{one.model} ({one.checkpoint}) on {one.images:,} {'image' if one.images == 1 else 'images'}"
+
+
+def _result(project: Project, run: int, found: PredictionRun | None) -> None:
     try:
-        view = app().runs.view(int(asked))
+        view = app().runs.view(run)
     except FieldmarkError as error:
         st.warning(plain(str(error)))
         return
     if view.project_id != project.id or view.kind != "predict":
         st.query_params.pop("run", None)
-        return
-    if view.active:
+    elif view.active:
         st.info("The images are being predicted: the bar on top shows how far.")
+    elif found is not None:
+        _finished(view, found)
     elif view.status == "finished":
-        _finished(view)
+        st.warning(plain(f"The model {view.name} was deleted, and with it what it said of these images."))
     else:
         st.error(plain(f"The prediction has no result ({view.status}): {view.sentence}"))
-        _refused(view)
-    _earlier(project)
+        _refused(view, opened=True)
 
 
-def _finished(view: RunView) -> None:
-    st.subheader(f"What {plain(view.name)} says")
+def _finished(view: RunView, found: PredictionRun) -> None:
+    st.subheader(f"What {plain(found.model)} ({found.checkpoint}) says")
     downloads = [
         f"[{plain(plugin.name)}](api/v1/runs/{view.id}/download?format={plugin.name})"
         for plugin in app().registry.of_kind("exporter")
         if getattr(plugin.cls, "exports", "") == "predictions"
     ]
     st.markdown(f"Download: {' · '.join(downloads)}")
-    _refused(view)
+    _refused(view, opened=False)
     gallery(
         source=f"api/v1/runs/{view.id}/predictions",
         key=f"predictions_{view.id}",
@@ -173,27 +215,13 @@ def _finished(view: RunView) -> None:
     )
 
 
-def _refused(view: RunView) -> None:
+def _refused(view: RunView, *, opened: bool) -> None:
     outcome = app().runs.predicted(view.id)
-    basket = outcome.refused if outcome else []
-    skipped = outcome.skipped if outcome else []
-    for title, items in (("Refused", basket), ("Not images", skipped)):
+    lists = (("Refused", outcome.refused), ("Not images", outcome.skipped)) if outcome else ()
+    for title, items in lists:
         if items:
-            with st.expander(f"{title} ({len(items):,})", expanded=title == "Refused"):
+            with st.expander(f"{title} ({len(items):,})", expanded=opened):
                 st.dataframe(
                     {"file": [i.name for i in items[:LISTED]], "why": [i.reason for i in items[:LISTED]]},
                     hide_index=True,
                 )
-
-
-def _earlier(project: Project) -> None:
-    shown = st.query_params.get("run")
-    past = [
-        view
-        for view in app().runs.past(project.id, 50)
-        if view.kind == "predict" and view.status == "finished" and str(view.id) != shown
-    ]
-    if past:
-        with st.expander(f"Earlier predictions ({len(past)})"):
-            for view in past[:10]:
-                link("predict", f"{view.name}, prediction {view.id}", run=str(view.id))

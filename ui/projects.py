@@ -75,7 +75,8 @@ def new_project() -> None:
     """Let a person make a project and go on to its upload."""
     st.subheader("New project")
     with st.form("new_project", border=False, enter_to_submit=True):
-        name = st.text_input("Name", placeholder="Butterflies 2026", max_chars=200)
+        # No limit here: what a person pastes would vanish without a word. The core says what is too long.
+        name = st.text_input("Name", placeholder="Butterflies 2026")
         made = st.form_submit_button("Create project", type="primary")
     if made:
         try:

@@ -9,6 +9,8 @@ from fieldmark.storage import projects
 from fieldmark.storage.projects import Project
 
 _CHOICE = "project_choice"
+_NAME = "project_name"
+_GONE, _TOLD_ON = "project_gone", "project_gone_told_on"
 
 
 def app() -> OpenApp:
@@ -35,20 +37,30 @@ def link_parameters() -> dict[str, str]:
 
 
 def pick_project() -> None:
-    """Show the projects in the sidebar. The address names the chosen one, so that reload, back and a link keep it."""
+    """Show the projects in the sidebar. The address names the chosen one, so that reload, back and a link keep it.
+
+    When the one that this tab was about, or the address asks for, is not there (any more), `project_gone` says so.
+    """
     there = {project.id: project for project in projects.projects(app().workspace.database)}
+    ids = {str(key): key for key in there}
     asked = st.query_params.get("project", "")
-    if asked.isdecimal() and int(asked) in there:
-        st.session_state["project"] = int(asked)
+    before = st.session_state.get("project")
+    if asked in ids:
+        st.session_state["project"] = ids[asked]
     if st.session_state.get("project") not in there:
         st.session_state["project"] = max(there, default=None)
     chosen = st.session_state["project"]
+    if before is not None and before not in there:
+        st.session_state[_GONE] = f"The project {st.session_state.get(_NAME, '')} ({before}) was deleted."
+    elif asked and asked not in ids:
+        st.session_state[_GONE] = f"There is no project {asked[:40]} here (any more)."
     if chosen is None:
         st.query_params.pop("project", None)
         st.session_state.pop(_CHOICE, None)
         return
     st.query_params["project"] = str(chosen)
     st.session_state[_CHOICE] = chosen
+    st.session_state[_NAME] = there[chosen].name
     st.selectbox(
         "Project",
         list(there),
@@ -56,3 +68,14 @@ def pick_project() -> None:
         key=_CHOICE,
         on_change=lambda: go_to_project(st.session_state[_CHOICE]),
     )
+
+
+def project_gone(page: str) -> str | None:
+    """Return what to tell about a project that is gone, until the person goes on to another page."""
+    sentence: str | None = st.session_state.get(_GONE)
+    if sentence is None:
+        return None
+    if st.session_state.setdefault(_TOLD_ON, page) == page:
+        return sentence
+    del st.session_state[_GONE], st.session_state[_TOLD_ON]
+    return None

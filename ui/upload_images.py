@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from fieldmark.core.pictures.staging import Listed
+from fieldmark.core.sources.received import folder_names
 from fieldmark.core.upload import UploadReport, UploadWishes
 from fieldmark.storage.errors import FieldmarkError
 from fieldmark.storage.labels import check_label, label_counts
@@ -24,9 +25,27 @@ def upload_images(project: Project) -> None:
         "JPEG, PNG, WebP, GIF, BMP or TIFF: files, a whole folder, or zips of any size. Copies are found and kept once."
     )
     arrived = uploader(key=f"images_{project.id}_{turn}", purpose="images")
+    _suggest_folders(arrived)
     wishes = _wishes(project)
     _store(project, arrived, wishes)
     _last_report(project)
+
+
+def _suggest_folders(arrived: UploaderState) -> None:
+    """Say that the files lie in folders, whose names may be their labels."""
+    if arrived.upload is None or arrived.sending:
+        return
+    try:
+        found = folder_names(app().runs.inbox.find(arrived.upload))
+    except FieldmarkError:
+        return
+    if found:
+        shown = ", ".join(found[:5]) + (", …" if len(found) > 5 else "")
+        st.info(
+            plain(
+                f"The files lie in {len(found):,} folders: {shown}. If these are their labels, tick the box below."
+            )
+        )
 
 
 def _wishes(project: Project) -> UploadWishes | None:
@@ -64,7 +83,7 @@ def _store(project: Project, arrived: UploaderState, wishes: UploadWishes | None
         return
     assert wishes is not None and arrived.upload is not None
     try:
-        run = app().runs.upload(project, app().runs.inbox.find(arrived.upload), wishes)
+        run = app().runs.upload(project, app().runs.inbox.take(arrived.upload), wishes)
     except FieldmarkError as error:
         st.error(plain(str(error)))
         return

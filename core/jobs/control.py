@@ -8,12 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-
-from filelock import FileLock, Timeout
 
 from fieldmark.core.jobs.files import (
     DATASET,
@@ -91,11 +90,23 @@ class AdoptedWorker:
     """A worker that an earlier process started: known by its lock, which it holds while it lives."""
 
     def __init__(self, folder: Path) -> None:
+        from filelock import FileLock
+
+        self._folder = folder
         self._lock = FileLock(folder / LOCK)
-        self.pid = int((folder / PID).read_text("ascii"))
+
+    @property
+    def pid(self) -> int:
+        """Process id; raises `ProcessLookupError` where the worker has not written it."""
+        try:
+            return int((self._folder / PID).read_text("ascii"))
+        except (OSError, ValueError):
+            raise ProcessLookupError from None
 
     def poll(self) -> int | None:
         """Return 0 once nobody holds the lock: how it ended is told by its files."""
+        from filelock import Timeout
+
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
@@ -155,8 +166,9 @@ def stop(worker: Worker) -> None:
             os.killpg(worker.pid, ask)
             worker.wait(STOP_SECONDS)
             return
-        except ProcessLookupError:
-            worker.wait()
+        except (ProcessLookupError, PermissionError):
+            with suppress(subprocess.TimeoutExpired):
+                worker.wait(STOP_SECONDS)
             return
         except subprocess.TimeoutExpired:
             continue
@@ -168,17 +180,19 @@ def _death(returncode: int | None, log: Path) -> str:
     return f"the worker ended without a result (exit {returncode}): {log} holds what it said last"
 
 
-def recover(workspace: Workspace, take_in: Callable[[Run], object]) -> list[str]:
+def recover(
+    workspace: Workspace, take_in: Callable[[Run], object], followed: Container[int] = ()
+) -> list[str]:
     """Settle runs that a dead process left: take in a finished result, else mark the run interrupted.
 
     A result that can't be taken in is removed and its run marked failed, so that one damaged run never stands in
     the way of the next command. A worker that is still at work for a process that lives on is left alone.
-    Returns a sentence for each.
+    `followed` are ids of runs that somebody follows. Returns a sentence for each.
     """
     return [
         _settle(workspace, run, take_in)
         for run in runs.running(workspace.database)
-        if not _alive(workspace.run_folder(run.id))
+        if run.id not in followed and not _alive(workspace.run_folder(run.id))
     ]
 
 
@@ -220,6 +234,8 @@ def _alive(folder: Path) -> bool:
     """Return whether a worker holds the folder; one that stops with its dead starter is given time to."""
     if not (folder / JOB).exists():
         return False
+    from filelock import FileLock, Timeout
+
     lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=STOP_SECONDS if _orphaned(folder) else 0)

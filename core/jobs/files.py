@@ -14,8 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from fieldmark.core.contracts.terms import CheckpointName, Split, Task
-from fieldmark.core.learning.evaluation import Evaluation
-from fieldmark.core.learning.training import CurvePoint
+from fieldmark.core.learning.report import CurvePoint, Evaluation
 
 JOB = "job.json"
 DATASET = "dataset.parquet"
@@ -25,6 +24,8 @@ RESULT = "result"
 LOCK = "worker.lock"
 LOG = "worker.log"
 PID = "worker.pid"
+SCORES = "scores.parquet"
+FAILURES = "failures.parquet"
 
 Stage = Literal["check", "start", "fetch", "embed", "train", "evaluate", "predict", "save"]
 

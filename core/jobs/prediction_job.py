@@ -6,14 +6,11 @@ from pathlib import Path
 
 from fieldmark.core.embedding import EmbedItem
 from fieldmark.core.jobs.features import features
-from fieldmark.core.jobs.files import DATASET, PredictJob, Step
+from fieldmark.core.jobs.files import DATASET, FAILURES, SCORES, PredictJob, Step
 from fieldmark.core.jobs.model_folder import read_model_file, restore_checkpoint
 from fieldmark.core.learning.scores import scores
 from fieldmark.core.registry import load_registry
 from fieldmark.core.worker import Work
-
-SCORES = "scores.parquet"
-FAILURES = "failures.parquet"
 
 
 def run_prediction(job: PredictJob, work: Work, result: Path) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fieldmark.core.contracts.terms import Task
-
-THRESHOLD = 0.5
-"""Score from which a label is given where thresholds decide and none has been fitted."""
+from fieldmark.core.learning.decision import THRESHOLD
 
 
 def scores(task: Task, logits: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -54,16 +52,6 @@ def decide(
     if limits.shape != (wide.shape[1],):
         raise ValueError(f"{wide.shape[1]} labels need as many thresholds, not {limits.shape}")
     return np.asarray(scores(task, wide) >= limits, dtype=np.bool_)
-
-
-def predicted_labels(
-    task: str, labels: Sequence[str], scores: Sequence[float], thresholds: Mapping[str, float]
-) -> tuple[str, ...]:
-    """Return what one image is said to be, highest score first, by the same rule as `decide`."""
-    ranked = sorted(range(len(labels)), key=lambda index: -scores[index])
-    if task == "single-label":
-        return (labels[ranked[0]],)
-    return tuple(labels[i] for i in ranked if scores[i] >= thresholds.get(labels[i], THRESHOLD))
 
 
 def exact_accuracy(

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from fieldmark.core.contracts.terms import CheckpointName, Task
 from fieldmark.core.contracts.trainer import Classifier, Examples, Progress, Trainer, TrainingSet
 from fieldmark.core.learning import scores
+from fieldmark.core.learning.report import CurvePoint, SplitFigures
 from fieldmark.storage.errors import FieldmarkError
 
 if TYPE_CHECKING:
@@ -30,30 +31,6 @@ Ended = Literal["converged", "finished", "time"]
 
 class Cancelled(FieldmarkError):
     """The person stopped the training."""
-
-
-class SplitFigures(BaseModel):
-    """How a classifier does on (a sample of) one split at one step."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    count: int
-    accuracy: float
-    """Share of images decided right; multi-label: the whole set of labels."""
-    cross_entropy: float
-
-
-class CurvePoint(BaseModel):
-    """One point of the learning curves."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    step: int
-    seconds: float
-    """Wall time since the training began."""
-    train: SplitFigures
-    validation: SplitFigures | None = None
-    """None without validation images."""
 
 
 class TrainingProgress(BaseModel):

@@ -23,22 +23,15 @@ from typing import Any
 
 from PIL import Image
 
+from fieldmark.core.pictures.kinds import kind_of
 from fieldmark.core.pictures.perceptual import perceptual_hash
-from fieldmark.core.pictures.pixels import FORMATS, MAX_PIXELS, size_problem, upright_rgb
+from fieldmark.core.pictures.pixels import MAX_PIXELS, size_problem, upright_rgb
 
 THUMBNAIL_SIDE = 256
 _ORIENTATION = 0x0112
 _LARGEST_WRITTEN = 16 << 20
 _OPEN_FILES = 64
 _WELCOME = "JPEG, PNG, WebP, GIF, BMP, TIFF"
-_BEGINNINGS = (
-    (re.compile(rb"\xff\xd8\xff"), "JPEG"),
-    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG"),
-    (re.compile(rb"GIF8[79]a"), "GIF"),
-    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WEBP"),
-    (re.compile(rb"BM"), "BMP"),
-    (re.compile(rb"II[*+]\0|MM\0[*+]"), "TIFF"),
-)
 _HEIF = re.compile(rb"....ftyp(heic|heix|heim|heis|hevc|mif1|msf1|avif|avis)", re.DOTALL)
 _DAMAGE = (
     ValueError,
@@ -152,11 +145,6 @@ def _decode(path: Path, thumbnail: Path) -> dict[str, Any]:
         "phash": phash,
         "notes": _notes(kind, frames, mode, deep, orientation, transparent),
     }
-
-
-def kind_of(head: bytes) -> str | None:
-    """Return Pillow's name for the kind of image that a file beginning with `head` is, or None."""
-    return next((kind for beginning, kind in _BEGINNINGS if kind in FORMATS and beginning.match(head)), None)
 
 
 def _format(path: Path) -> str:

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from fieldmark.core.pictures.kinds import FORMATS
 from fieldmark.storage.errors import FieldmarkError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
-"""Formats that Pillow may open; MPO arrives as JPEG."""
 MAX_PIXELS = 80_000_000
 MAX_SIDE = 20_000
 MAX_RATIO = 100

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from fieldmark.core.contracts.source import IMAGE_SUFFIXES
-from fieldmark.core.pictures.decode_child import kind_of
+from fieldmark.core.pictures.kinds import kind_of
 from fieldmark.core.sources.opening import FileSource, open_source
 from fieldmark.core.sources.rules import OpenSource, printable
 from fieldmark.storage.errors import FieldmarkError

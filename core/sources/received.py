@@ -30,6 +30,8 @@ class Received:
     """{POSIX path as it was sent: where its bytes lie}; the same name sent again replaces the first."""
     sizes: dict[str, int] = field(default_factory=dict)
     touched: float = field(default_factory=time.monotonic)
+    closed: bool = False
+    """True: what is here is being used, or was dropped; nothing more is taken in."""
     _numbers: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -41,14 +43,27 @@ class Received:
             return self.folder / f"{self._numbers}.part"
 
     def keep(self, name: str, part: Path, size: int) -> None:
-        """Count a file that has arrived whole."""
+        """Count a file that has arrived whole; raises `NotFound` when the set was used or dropped meanwhile."""
         with self._lock:
+            if self.closed:
+                part.unlink(missing_ok=True)
+                raise NotFound(f"{name} came too late: the upload was used or dropped before it had arrived")
             before = self.names.get(name)
             self.names[name] = part
             self.sizes[name] = size
             self.touched = time.monotonic()
         if before is not None:
             before.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Take no more files in."""
+        with self._lock:
+            self.closed = True
+
+    def remove(self) -> None:
+        """Take no more files in, and remove those that are here."""
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def offers(self) -> list[ReceivedFiles | ReceivedFile]:
         """Return what there is to read: the plain files as one source, and each zip as one."""
@@ -123,12 +138,32 @@ class Inbox:
             raise NotFound("the files of this upload are gone, as after a restart: choose them again")
         return found
 
+    def take(self, token: str) -> Received:
+        """Return a received set for use, once: nobody finds it again, and whoever took it removes it."""
+        taken = self.find(token)
+        with self._lock:
+            self._sets.pop(token, None)
+        taken.close()
+        return taken
+
     def drop(self, token: str) -> None:
         """Remove a received set and its files."""
         with self._lock:
             gone = self._sets.pop(token, None)
         if gone is not None:
-            shutil.rmtree(gone.folder, ignore_errors=True)
+            gone.remove()
+
+
+def folder_names(received: Received) -> list[str]:
+    """Return the names of the folders that the plain files lie in, below what would be left out as a wrapper."""
+    plain = {name: path for name, path in received.names.items() if not _is_zip(name)}
+    if not plain:
+        return []
+    try:
+        source = ReceivedSource(plain)
+    except FieldmarkError:
+        return []
+    return sorted({name.rpartition("/")[0].rpartition("/")[2] for name in source.names() if "/" in name})
 
 
 class ReceivedSource(OpenSource):

@@ -38,6 +38,9 @@ def address(serve_for_module: Callable[..., Any]) -> str:
         {"host": "127.0.0.1.evil.example"},
         {"origin": "http://evil.example"},
         {"origin": "null"},
+        {"origin": "http://["},
+        {"via": "1.1 proxy"},
+        {"x-forwarded-proto": "https"},
         {"x-forwarded-for": "10.0.0.9"},
         {"forwarded": "for=10.0.0.9"},
         {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
@@ -90,3 +93,11 @@ def test_a_websocket_of_a_foreign_page_is_closed(address: str) -> None:
     with pytest.raises(InvalidStatus) as refused:
         connect(url, origin="http://evil.example")  # type: ignore[arg-type]
     assert refused.value.response.status_code == 403
+
+
+def test_a_body_that_a_route_would_hold_in_memory_is_limited(address: str) -> None:
+    large = httpx2.post(f"{address}/api/v1/projects", content=b"x" * (5 << 20))
+    endless = httpx2.post(f"{address}/api/v1/projects", content=iter([b"{}"]))
+
+    assert (large.status_code, endless.status_code) == (413, 411)
+    assert "larger than 4 MB" in large.json()["error"]

@@ -175,6 +175,20 @@ def test_a_file_name_that_leads_out_is_refused_and_nothing_is_kept(looked_at: Re
     assert looked_at.client.get(f"uploads/{token}").status_code == 404
 
 
+def test_a_file_that_arrives_after_its_upload_was_used_is_not_acknowledged(looked_at: Rest) -> None:
+    token = looked_at.send({"a.png": b"x"})
+    late = iter([b"some bytes", b"and the last"])
+
+    def body() -> Iterator[bytes]:
+        yield next(late)
+        looked_at.client.delete(f"uploads/{token}")
+        yield next(late)
+
+    answer = looked_at.client.put(f"uploads/{token}/files", params={"name": "b.png"}, content=body())
+
+    assert answer.status_code == 404 and "too late" in answer.json()["error"]
+
+
 @pytest.fixture(scope="module")
 def looked_at(serve_for_module: Callable[..., Any]) -> Iterator[Rest]:
     """A server with one empty project that no test changes."""

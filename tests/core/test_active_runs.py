@@ -6,13 +6,15 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from fieldmark.core import train as training
 from fieldmark.core.active_runs import ActiveRuns
 from fieldmark.core.export import export_run
-from fieldmark.core.models import find_model
+from fieldmark.core.models import delete_model, find_model
 from fieldmark.core.projects import create_project
 from fieldmark.core.registry import load_registry
 from fieldmark.core.sources.received import Received
@@ -55,7 +57,7 @@ def send(runs: ActiveRuns, files: dict[str, bytes]) -> Received:
         part = received.place()
         part.write_bytes(content)
         received.keep(name, part, len(content))
-    return received
+    return runs.inbox.take(received.token)
 
 
 def test_an_upload_is_stored_in_the_background_and_reported(
@@ -145,6 +147,105 @@ def test_predicted_files_are_kept_for_another_model_and_for_more_files(
     ]
     with pytest.raises(NotFound):
         runs.predicted_basket(9999)
+
+
+def test_two_predictions_at_once_on_the_same_files_each_hold_all_of_them(
+    workspace: Workspace,
+    runs: ActiveRuns,
+    project: Project,
+    shapes: Path,
+    draw: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    runs.wait(runs.train(project, REQUEST))
+    model = find_model(workspace, project, "m")
+    many = {f"{path.parent.name}-{path.name}": path.read_bytes() for path in shapes.rglob("*.png")}
+    one_more = {"new.png": draw(tmp_path / "new.png", "disc", 70).read_bytes()}
+
+    first = runs.predict_files(model, "best", received=send(runs, many))
+    second = runs.predict_files(model, "best", received=send(runs, one_more), earlier=first)
+
+    counts = []
+    for run in (first, second):
+        assert runs.wait(run).status == "finished"
+        outcome = runs.predicted(run)
+        assert outcome is not None
+        counts.append((outcome.seen, outcome.predicted))
+    assert counts == [(24, 24), (25, 25)]
+
+
+def test_two_trainings_at_once_get_two_names(
+    workspace: Workspace, runs: ActiveRuns, project: Project
+) -> None:
+    unnamed = TrainRequest(task="single-label", offline=True)
+    with ThreadPoolExecutor(2) as pool:
+        started = list(pool.map(lambda _: runs.train(project, unnamed), range(2)))
+
+    assert {runs.wait(run).status for run in started} == {"finished"}
+    assert {runs.view(run).name for run in started} == {"single-label-1", "single-label-2"}
+
+
+def test_a_training_that_cannot_be_launched_is_recorded_as_failed(
+    workspace: Workspace, runs: ActiveRuns, project: Project
+) -> None:
+    folder = workspace.runs
+    folder.rename(folder.with_name("elsewhere"))
+    folder.write_text("in the way")
+
+    with pytest.raises(FieldmarkError, match="could not start"):
+        runs.train(project, REQUEST)
+
+    folder.unlink()
+    folder.with_name("elsewhere").rename(folder)
+    assert stored.running(workspace.database) == []
+    assert runs.wait(runs.train(project, REQUEST)).status == "finished"
+
+
+def test_a_result_that_cannot_be_used_ends_its_run(
+    workspace: Workspace, runs: ActiveRuns, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(folder: Path) -> None:
+        raise FieldmarkError("the model can't be used: its model.json is damaged")
+
+    monkeypatch.setattr(training, "read_model_file", damaged)
+
+    view = runs.wait(runs.train(project, REQUEST))
+
+    assert (view.status, view.active) == ("failed", False) and "damaged" in view.sentence
+    assert stored.running(workspace.database) == []
+
+
+def test_a_model_that_predicts_cannot_be_deleted(
+    workspace: Workspace, runs: ActiveRuns, project: Project
+) -> None:
+    runs.wait(runs.train(project, REQUEST))
+    model = find_model(workspace, project, "m")
+    run = runs.predict_images(model, "best")
+    with pytest.raises(FieldmarkError, match="is predicting"):
+        delete_model(workspace, model)
+    assert runs.wait(run).status == "finished"
+    delete_model(workspace, model)
+    with pytest.raises(NotFound):
+        export_run(workspace, runs, load_registry().exporter("csv", {}), run)
+
+
+def test_a_cancelled_upload_keeps_what_is_stored_and_counts_only_what_was_looked_at(
+    workspace: Workspace, runs: ActiveRuns, shapes: Path, draw: Callable[..., Path], tmp_path: Path
+) -> None:
+    project = create_project(workspace, "many")
+    files = {
+        f"{number}.png": draw(tmp_path / "many" / f"{number}.png", "disc", number).read_bytes()
+        for number in range(400)
+    }
+    run = runs.upload(project, send(runs, files), UploadWishes())
+    while (runs.view(run).percent or 0) == 0:
+        time.sleep(0.005)
+    runs.cancel(run)
+
+    view, report = runs.wait(run), runs.report(run)
+    assert report is not None
+    assert report.seen == report.stored + len(report.duplicates) + len(report.refused) + len(report.skipped)
+    assert (view.status == "cancelled") == report.cut_short == (report.seen < 400)
 
 
 def test_a_run_that_fails_inside_says_so(workspace: Workspace, runs: ActiveRuns, project: Project) -> None:

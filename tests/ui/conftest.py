@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import httpx2
 import pytest
 
 from fieldmark.core.active_runs import ActiveRuns
@@ -16,7 +19,10 @@ from fieldmark.core.registry import load_registry
 from fieldmark.storage.workspace import create_workspace
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Dialog, Page
+
+PATIENCE = 120_000
+"""Milliseconds: two cores may be busy with a training."""
 
 
 @pytest.fixture
@@ -48,3 +54,82 @@ def chromium() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def tab(chromium: Browser) -> Iterator[Page]:
+    """A tab that fails the test when it asks another host, when a script fails, or when one opens a dialog."""
+    from playwright.sync_api import expect
+
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    context.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    asked: list[str] = []
+    wrong: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    context.on("weberror", lambda error: wrong.append(str(error.error)))
+
+    def answer(dialog: Dialog) -> None:
+        if dialog.type != "beforeunload":  # which our own uploader may ask
+            wrong.append(f"a dialog: {dialog.message}")
+        dialog.accept()
+
+    context.on("dialog", answer)
+    yield context.new_page()
+    context.close()
+    expect.set_options(timeout=5_000)
+    foreign = [url for url in asked if not re.match(r"(data|blob|http://127\.0\.0\.1)[:/]", url)]
+    assert foreign == []
+    assert wrong == []
+
+
+class Rest:
+    """What a script does with the server, to prepare what a person will see."""
+
+    def __init__(self, address: str) -> None:
+        self.base = f"{address}/api/v1/"
+
+    def ask(self, method: str, path: str, **body: Any) -> Any:
+        answer = httpx2.request(method, self.base + path, json=body or None, timeout=60, trust_env=False)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def wait(self, run: int) -> None:
+        while self.ask("GET", f"runs/{run}")["active"]:
+            time.sleep(0.1)
+
+    def project(self, name: str, pictures: dict[str, Path], labels: dict[str, str]) -> int:
+        """Make a project of pictures {name: file}, labelled {name: label}; return its id."""
+        made: int = self.ask("POST", "projects", name=name)["id"]
+        if pictures:
+            token = self.ask("POST", "uploads")["upload"]
+            for called, path in pictures.items():
+                where = f"{self.base}uploads/{token}/files"
+                httpx2.put(where, params={"name": called}, content=path.read_bytes(), trust_env=False)
+            self.wait(self.ask("POST", f"projects/{made}/images", upload=token)["run"])
+        for tile in self.ask("GET", f"projects/{made}/images?limit=500")["images"]:
+            if tile["name"] in labels:
+                wanted = {"images": [tile["id"]], "add": [labels[tile["name"]]]}
+                self.ask("POST", f"projects/{made}/annotations", **wanted)
+        return made
+
+
+@pytest.fixture
+def rest_of() -> Callable[[Any], Rest]:
+    """`rest_of(server)` speaks to a server as a script does."""
+    return lambda server: Rest(server.address)
+
+
+@pytest.fixture
+def shapes_project(draw: Callable[..., Path], tmp_path: Path) -> Callable[..., int]:
+    """`shapes_project(rest, "name")` makes a project of eight pictures with two labels."""
+
+    def make(rest: Rest, name: str) -> int:
+        labels = {f"{n}.png": ("disc", "square")[n % 2] for n in range(8)}
+        pictures = {
+            called: draw(tmp_path / "drawn" / called, label, int(called[:-4]))
+            for called, label in labels.items()
+        }
+        return rest.project(name, pictures, labels)
+
+    return make

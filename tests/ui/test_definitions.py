@@ -2,7 +2,7 @@
 
 import pytest
 
-from fieldmark.core.learning.evaluation import Evaluation, LabelFigures
+from fieldmark.core.learning.report import Evaluation, LabelFigures
 from fieldmark.ui.definitions import DEFINITIONS, LABEL_DEFINITIONS, TITLES
 
 NO_FIGURES = {"task", "labels", "label"}

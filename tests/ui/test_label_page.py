@@ -160,7 +160,7 @@ def test_a_deleted_project_is_named(open_app: OpenApp) -> None:
     delete_project(open_app.workspace, gone)
     at.button(key="FormSubmitter:label_new_form-Add label").click().run()
     assert not at.exception
-    assert "The project '*gone*' was deleted meanwhile: this is 'kept'." in words(at)
+    assert "The project *gone* (2) was deleted. This page is about kept (1) now." in words(at)
     assert open_app.workspace.database.rows("select count(*) from label") == [(0,)]
 
 

@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from fieldmark.core import models as core_models
-from fieldmark.core.learning.evaluation import Evaluation
+from fieldmark.core.learning.report import Evaluation
 from fieldmark.core.open_app import OpenApp
 from fieldmark.core.past_runs import runs_without_result
 from fieldmark.core.projects import create_project
@@ -160,6 +160,7 @@ def test_deleting_says_what_is_lost_and_asks(open_app: OpenApp) -> None:
         for number in range(3)
     ]  # fmt: skip
     workspace.database.write(lambda cursor: predictions.add_predictions(cursor, later))
+    workspace.database.write(lambda cursor: runs.finish_run(cursor, run.id, "finished"))
     at = press(open_page(), "delete_one")
     assert "statistics and the 3 predictions it has made since are lost for good" in words(at.warning)[0]
     press(at, "keep_one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -60,6 +61,8 @@ def gallery(
         "empty": empty,
         # A gallery that comes back takes up the selection the page still knows.
         "known": list(_state(st.session_state.get(key), source).selected),
+        # Another one when the server has been away: what the browser told it meanwhile may be lost.
+        "session": st.session_state.setdefault("gallery_session", secrets.token_hex(8)),
     }
     result = _mount(key=key, data=data, default={"view": None}, on_view_change=lambda: None)
     return _state(result, source)

@@ -7,6 +7,7 @@ import { element } from "./tile.js";
 
 // A burst of clicks or arrow keys reruns the page once.
 const REST = 150;
+const LOST = 1500;
 
 const galleries = new WeakMap();
 
@@ -78,12 +79,14 @@ class Gallery {
       this.#load();
     }
     this.#paint();
+    this.#tellAgain(data.known);
   }
 
   stop() {
     this.control?.abort();
     this.resized.disconnect();
     clearTimeout(this.resting);
+    clearTimeout(this.doubting);
   }
 
   #start(selected) {
@@ -297,6 +300,17 @@ class Gallery {
   #tell() {
     clearTimeout(this.resting);
     this.resting = setTimeout(() => this.#send(), REST);
+  }
+
+  // What is told just when the connection comes back is lost at times: the page would act on nothing.
+  #tellAgain(known) {
+    clearTimeout(this.doubting);
+    const told = this.told && JSON.parse(this.told);
+    if (told?.source !== this.data.source || String(told.selected) === String(known)) return;
+    this.doubting = setTimeout(() => {
+      this.told = null;
+      this.#send();
+    }, LOST);
   }
 
   #send() {

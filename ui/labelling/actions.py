@@ -33,8 +33,18 @@ class Memory:
     sentence: str = ""
     """What the last action did, or why it did nothing; empty before the first."""
     failed: bool = False
+    acted: bool = False
+    """Whether the action was just now: then the images may differ from what was shown before."""
+    about: str = ""
+    """The address whose images were shown last."""
+    version: str = ""
     used: dict[str, None] = field(default_factory=dict)
     """The labels used so far, without repetition."""
+
+    def outdated(self, source: str, version: str) -> bool:
+        """Return whether something else has happened since the last action: another filter, somebody's change."""
+        acted, self.acted = self.acted, False
+        return not acted and (source, version) != (self.about, self.version)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +114,7 @@ def _edited(target: Target, edit: Edit) -> str:
 
 def _act(target: Target, action: Callable[[], str]) -> None:
     project, memory = target.project, target.memory
+    memory.acted = True
     try:
         if projects.project_by_id(app().workspace.database, project.id) is None:
             raise FieldmarkError(f"nothing was changed: the project '{project.name}' was deleted meanwhile")

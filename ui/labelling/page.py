@@ -6,7 +6,7 @@ import streamlit as st
 
 from fieldmark.storage import projects
 from fieldmark.storage.labels import label_counts
-from fieldmark.storage.projects import Contents, Project
+from fieldmark.storage.projects import Contents
 from fieldmark.storage.training_facts import images_state
 from fieldmark.ui.gallery import gallery
 from fieldmark.ui.labelling.actions import Target, remembered
@@ -14,17 +14,14 @@ from fieldmark.ui.labelling.filters import filter_row
 from fieldmark.ui.labelling.panel import label_panel, last_action
 from fieldmark.ui.labelling.progress import labelling_progress
 from fieldmark.ui.navigation import link
-from fieldmark.ui.plain import plain
 from fieldmark.ui.session import app, current_project
 
 _GRID_HEIGHT = 760
-_PROJECT = "label_project"
 
 
 def label_page() -> None:
     """Show the images of the project this tab is about, and what can be said of them."""
     project = current_project()
-    _say_when_deleted(project)
     if project is None:
         st.info("There is no project yet: make one first, then upload images to it.")
         link("home", "Make a project")
@@ -38,7 +35,12 @@ def label_page() -> None:
     labelling_progress(holds)
     labels = label_counts(database, project.id)
     shown = filter_row([label.name for label in labels])
-    target = Target(project, f"label_grid_{project.id}", shown.source(project.id), remembered(project))
+    memory = remembered(project)
+    target = Target(project, f"label_grid_{project.id}", shown.source(project.id), memory)
+    version = str(hash(images_state(database, project.id)))
+    if st.session_state.get("page_before") != "Label" or memory.outdated(target.source, version):
+        memory.sentence, memory.failed = "", False
+    memory.about, memory.version = target.source, version
     line = st.empty()
     grid, panel = st.columns([2, 1])
     with grid:
@@ -47,19 +49,10 @@ def label_page() -> None:
             key=target.gallery,
             height=_GRID_HEIGHT,
             # Whatever anybody changed, in this tab or another, is read again.
-            version=str(hash(images_state(database, project.id))),
+            version=version,
             empty="No image matches this filter." if shown.narrow else "No images here.",
         )
     with line:
         last_action(target, len(chosen.selected))
     with panel:
         label_panel(target, labels, len(chosen.selected))
-
-
-def _say_when_deleted(project: Project | None) -> None:
-    """Name the project this tab was about when somebody deleted it: the page goes on with another one."""
-    before: Project | None = st.session_state.get(_PROJECT)
-    if before and projects.project_by_id(app().workspace.database, before.id) is None:
-        now = f": this is '{project.name}'." if project else "."
-        st.warning(plain(f"The project '{before.name}' was deleted meanwhile{now}"))
-    st.session_state[_PROJECT] = project

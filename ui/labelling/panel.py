@@ -54,7 +54,9 @@ def last_action(target: Target, selected: int) -> None:
     elif selected:
         st.markdown(f"{images(selected)} selected: press \\+ beside a label.")
     else:
-        st.markdown("Select images in the grid, then press \\+ beside a label.")
+        st.markdown(
+            "Select images in the grid (Ctrl-click or ✓ adds one, Shift-click a row), then press \\+ beside a label."
+        )
 
 
 def _new_label(target: Target, selected: int) -> None:

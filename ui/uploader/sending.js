@@ -63,7 +63,8 @@ export class Sending {
 
   /** Have the server forget what arrived; when it can't be told, it does so by itself later. */
   async forget() {
-    if (this.token) await fetch(this.#url(), { method: "DELETE" }).catch(() => undefined);
+    // Kept alive, so that it goes out although the tab is closed.
+    if (this.token) await fetch(this.#url(), { method: "DELETE", keepalive: true }).catch(() => undefined);
   }
 
   // Go on with an upload the server still knows, or begin one.

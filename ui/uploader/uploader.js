@@ -74,11 +74,15 @@ class Uploader {
   leave() {
     this.sending.stop();
     removeEventListener("beforeunload", this.warn);
+    removeEventListener("pagehide", this.closed);
     clearInterval(this.painting);
   }
 
   #listen() {
     this.warn = (event) => event.preventDefault();
+    // Half an upload is of no use to anybody: a reload begins anew.
+    this.closed = () => this.busy && this.sending.forget();
+    addEventListener("pagehide", this.closed);
     let depth = 0;
     const over = (by) => (event) => {
       event.preventDefault();

@@ -12,7 +12,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn import metrics
 
 from fieldmark.core.contracts.terms import Task
-from fieldmark.core.learning.evaluation import Evaluation, evaluate
+from fieldmark.core.learning.evaluation import evaluate
+from fieldmark.core.learning.report import Evaluation
 from fieldmark.core.learning.scores import cross_entropy, scores
 from fieldmark.storage.errors import FieldmarkError
 
