@@ -100,6 +100,9 @@ def test_a_cancelled_training_leaves_no_model_and_no_process(
 ) -> None:
     run = runs.train(project, REQUEST)
     pid = _worker(workspace, run)
+    group = Path(f"/proc/{pid}/autogroup")
+    if group.exists():  # Linux weighs sessions before it looks at the niceness inside them
+        assert group.read_text().split()[-2:] == ["nice", "10"]
     runs.cancel(run)
 
     assert runs.wait(run).status == "cancelled"
