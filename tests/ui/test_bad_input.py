@@ -126,7 +126,7 @@ def test_names_that_are_markup_are_text_where_models_are_made_and_used(tab: Page
     tab.set_viewport_size({"width": 1280, "height": 900})
     go(tab, "Predict")
     tab.get_by_text("Earlier predictions").click()
-    tab.get_by_role("link", name=re.compile("m, prediction")).click()
+    tab.get_by_role("link", name=re.compile(r"m \(best\) on")).click()
     expect(tab.get_by_role("gridcell").first).to_contain_text(PICTURE.format(0))
     assert tab.evaluate(INJECTED) == []
 

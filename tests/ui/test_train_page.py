@@ -319,7 +319,7 @@ def test_ticks_and_a_double_click_in_the_browser(chromium: Browser, served: Serv
     page.get_by_text("2 of 3 to learn").wait_for()
     page.get_by_role("button", name="Start").dblclick()
     page.get_by_text("is being trained").wait_for()
-    page.get_by_text("is ready").wait_for(timeout=60_000)
+    page.get_by_text("is ready").wait_for(timeout=150_000)
     page.get_by_role("link", name="Statistics of single-label-1").click()
     page.wait_for_url("**/statistics?**model=single-label-1**")
     trained = rest.get(f"{address}/projects/{project}/models").json()["models"]
