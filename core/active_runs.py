@@ -160,7 +160,8 @@ class ActiveRuns:
 
     def active(self, project_id: int | None = None) -> list[RunView]:
         """Return the runs at work, oldest first; runs whose end could not be recorded are settled now and then."""
-        if time.monotonic() - self._settled > SETTLE_SECONDS:
+        # While a run is being started, which may take seconds, no page waits for it here.
+        if time.monotonic() - self._settled > SETTLE_SECONDS and not self._starting.locked():
             self._settle_lost()
         with self._lock:
             jobs = list(self._jobs.values())

@@ -124,6 +124,13 @@ def image_page(
         return tiles(cursor, ids or []), total
 
 
+def count_images(db: Database, project_id: int, chosen: ImageFilter) -> int:
+    """Return how many images match."""
+    where, arguments = condition(project_id, chosen)
+    found = db.row(f"select count(*) from image i where {where}", arguments)
+    return int(found[0]) if found else 0
+
+
 def image_ids(db: Database, project_id: int, chosen: ImageFilter) -> list[int]:
     """Return the ids of all images that match, in order."""
     where, arguments = condition(project_id, chosen)

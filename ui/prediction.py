@@ -7,6 +7,7 @@ from functools import partial
 import streamlit as st
 
 from fieldmark.core.contracts.terms import CheckpointName
+from fieldmark.core.counted import counted
 from fieldmark.core.run_progress import RunView
 from fieldmark.storage import browse, models
 from fieldmark.storage.browse import ImageFilter
@@ -116,14 +117,16 @@ def _ours(project: Project, model: Model, checkpoint: CheckpointName) -> None:
         "Validation set": ImageFilter(split="validation"),
         "Test set": ImageFilter(split="test"),
     }
-    for count in label_counts(app().workspace.database, project.id):
-        if count.images:
-            choices[f"Labelled {count.name}"] = ImageFilter(labels=(count.name,))
+    for label in label_counts(app().workspace.database, project.id):
+        if label.images:
+            choices[f"Labelled {label.name}"] = ImageFilter(labels=(label.name,))
     left, right, _ = st.columns([3, 2, 3], vertical_alignment="bottom")
     chosen = left.selectbox("Which", list(choices), key=f"which_{project.id}")
-    ids = browse.image_ids(app().workspace.database, project.id, choices[chosen])
-    words = f"Predict {len(ids):,} {'image' if len(ids) == 1 else 'images'}"
-    if right.button(words, type="primary", disabled=not ids, key="predict_ours", width="stretch"):
+    database = app().workspace.database
+    count = browse.count_images(database, project.id, choices[chosen])
+    words = f"Predict {counted(count, 'image')}"
+    if right.button(words, type="primary", disabled=not count, key="predict_ours", width="stretch"):
+        ids = browse.image_ids(database, project.id, choices[chosen])
         _start(project, partial(app().runs.predict_images, model, checkpoint, ids))
 
 
@@ -176,7 +179,7 @@ def show_result(project: Project) -> None:
 
 
 def _words(one: PredictionRun) -> str:
-    return f"{one.model} ({one.checkpoint}) on {one.images:,} {'image' if one.images == 1 else 'images'}"
+    return f"{one.model} ({one.checkpoint}) on {counted(one.images, 'image')}"
 
 
 def _result(project: Project, run: int, found: PredictionRun | None) -> None:
