@@ -10,17 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fieldmark.core.jobs.files import Step
 
-_WORDS = {
-    "check": "Checking images",
-    "start": "Starting",
-    "fetch": "Fetching weights",
-    "embed": "Embedding images",
-    "train": "Training",
-    "evaluate": "Evaluating",
-    "predict": "Predicting",
-    "save": "Saving",
-}
-
 
 @contextmanager
 def counting(word: str) -> Iterator[Callable[[int], None]]:
@@ -41,6 +30,8 @@ def steps() -> Iterator[Callable[[Step], None]]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+    from fieldmark.core.run_progress import STAGE_WORDS
+
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description}"),
@@ -56,7 +47,9 @@ def steps() -> Iterator[Callable[[Step], None]]:
             if step.stage not in tasks:
                 for earlier in list(tasks.values())[-1:]:  # stopping one again would move its end
                     progress.stop_task(earlier)
-                tasks[step.stage] = progress.add_task(_WORDS[step.stage], total=None, count="", figure="")
+                tasks[step.stage] = progress.add_task(
+                    STAGE_WORDS[step.stage], total=None, count="", figure=""
+                )
             task = tasks[step.stage]
             count = f"{step.done}/{step.total}" if step.total else f"{step.done or ''}"
             progress.update(task, completed=step.done, total=step.total or None, count=count)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Literal
 from unicodedata import category
 
+from fieldmark.core.counted import counted
 from fieldmark.core.pictures.showing import forget_pictures
 from fieldmark.storage import projects
 from fieldmark.storage.errors import FieldmarkError, NotFound, NotSaved
@@ -139,8 +140,3 @@ def _next_step(has: Contents) -> tuple[Page, str]:
         f"Label more images: {has.labelled:,} of {has.images:,} are labelled, and training needs two labels with at "
         "least two images each."
     )
-
-
-def counted(number: int, one: str) -> str:
-    """Return '1 image' or '2,000 images'."""
-    return f"{number:,} {one}" if number == 1 else f"{number:,} {one}s"

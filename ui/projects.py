@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from fieldmark.core.counted import counted
 from fieldmark.core.demo import DEMO_TRAINING, MODEL, PROJECT, demo_project
 from fieldmark.core.projects import create_project, delete_project, find_project, rename_project
 from fieldmark.storage import models, projects
@@ -35,7 +36,7 @@ def _project(entry: dict[str, Any]) -> None:
         words, more = st.columns([9, 1], vertical_alignment="center")
         words.markdown(
             f"**{plain(entry['name'])} ({entry['id']})** &nbsp; :gray[{entry['images']:,} images · "
-            f"{entry['labelled']:,} labelled · {_count(entry['models'], 'model')}]"
+            f"{entry['labelled']:,} labelled · {counted(entry['models'], 'model')}]"
         )
         words.page_link(
             page(entry["next"]["page"]),
@@ -54,7 +55,7 @@ def _change(entry: dict[str, Any]) -> None:
         if st.form_submit_button("Rename"):
             _try(lambda: rename_project(app().workspace, find_project(app().workspace, str(key)), name))
     st.caption(
-        f"Deleting forgets {entry['images']:,} images, their labels and {_count(entry['models'], 'model')}. "
+        f"Deleting forgets {entry['images']:,} images, their labels and {counted(entry['models'], 'model')}. "
         "It can't be undone."
     )
     sure = st.checkbox("Yes, delete all of it", key=f"sure_{key}")
@@ -109,7 +110,3 @@ def demo_offer() -> None:
             st.error(plain(str(error)))
             return
         go("label")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

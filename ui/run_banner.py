@@ -6,6 +6,7 @@ import streamlit as st
 
 from fieldmark.core.run_progress import RunView
 from fieldmark.storage import projects
+from fieldmark.ui.moments import rough_length
 from fieldmark.ui.plain import plain
 from fieldmark.ui.session import app, current_project
 
@@ -77,15 +78,8 @@ def _how_far(view: RunView) -> str:
     if view.percent is not None:
         parts.append(f"{view.percent:.0f} %")
     if view.seconds_left is not None:
-        parts.append(f"about {duration(view.seconds_left)} left")
+        parts.append(f"about {rough_length(view.seconds_left)} left")
     return " · ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as a person says them."""
-    if seconds < 90:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _curves(view: RunView) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 import streamlit as st
 
+from fieldmark.core.counted import counted
 from fieldmark.storage.edits import Edit
 from fieldmark.storage.labels import LabelCount
 from fieldmark.ui.labelling.actions import (
@@ -17,7 +18,6 @@ from fieldmark.ui.labelling.actions import (
     typed,
 )
 from fieldmark.ui.labelling.filters import show_label
-from fieldmark.ui.labelling.sentences import images
 from fieldmark.ui.plain import plain
 
 MOST_SHOWN = 30
@@ -52,7 +52,7 @@ def last_action(target: Target, selected: int) -> None:
     elif said:
         st.markdown(plain(said))
     elif selected:
-        st.markdown(f"{images(selected)} selected: press \\+ beside a label.")
+        st.markdown(f"{counted(selected, 'image')} selected: press \\+ beside a label.")
     else:
         st.markdown(
             "Select images in the grid (Ctrl-click or ✓ adds one, Shift-click a row), then press \\+ beside a label."
@@ -127,8 +127,8 @@ def _label(target: Target, label: LabelCount, selected: int) -> None:
 
 def _counts(label: LabelCount) -> str:
     if not label.images or label.default == label.images:
-        return images(label.images)
-    return f"{images(label.images)}, {label.default:,} default"
+        return counted(label.images, "image")
+    return f"{counted(label.images, 'image')}, {label.default:,} default"
 
 
 def _chosen(target: Target, label: str) -> None:

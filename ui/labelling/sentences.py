@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fieldmark.core.counted import counted
 from fieldmark.core.default_label import MadeDefault
 from fieldmark.core.labelling import Labelled
 from fieldmark.storage.edits import Edit
@@ -27,23 +28,18 @@ def everywhere(label: str, made: MadeDefault) -> str:
     if not made.carrying:
         return f"Nothing changed: no image carries {_quoted(label)} yet."
     if not made.changed:
-        return (
-            f"Nothing changed: {_quoted(label)} is the default of all {images(made.carrying)} that carry it."
-        )
-    return f"{_quoted(label)} is the default now on all {images(made.carrying)} that carry it; it was not on {made.changed:,}."
-
-
-def images(number: int) -> str:
-    """Return '1 image' or '2,000 images'."""
-    return f"{number:,} {'image' if number == 1 else 'images'}"
+        return f"Nothing changed: {_quoted(label)} is the default of all {counted(made.carrying, 'image')} that carry it."
+    return f"{_quoted(label)} is the default now on all {counted(made.carrying, 'image')} that carry it; it was not on {made.changed:,}."
 
 
 def _added(label: str, done: Labelled) -> str:
     carrying = len(done.tiles)
     default = sum(any(one.default and one.name == label for one in tile.labels) for tile in done.tiles)
     if not done.edited.changed:
-        return f"Nothing changed: {_quoted(label)} is the default label of {images(carrying)} already."
-    now = f"{images(carrying)} {'carries' if carrying == 1 else 'carry'} {_quoted(label)} now"
+        return (
+            f"Nothing changed: {_quoted(label)} is the default label of {counted(carrying, 'image')} already."
+        )
+    now = f"{counted(carrying, 'image')} {'carries' if carrying == 1 else 'carry'} {_quoted(label)} now"
     if default == carrying:
         return f"{now}, as {'its' if carrying == 1 else 'their'} default label."
     if not default:
@@ -57,7 +53,7 @@ def _removed(label: str, done: Labelled) -> str:
         return f"Nothing changed: no selected image carries {_quoted(label)}."
     bare = sum(tile.id in changed and tile.state == "unlabelled" for tile in done.tiles)
     rest = f"; {bare:,} {'has' if bare == 1 else 'have'} no label now" if bare else ""
-    return f"{_quoted(label)} was taken off {images(len(changed))}{rest}."
+    return f"{_quoted(label)} was taken off {counted(len(changed), 'image')}{rest}."
 
 
 def _marked(state: str, done: Labelled) -> str:
@@ -65,14 +61,18 @@ def _marked(state: str, done: Labelled) -> str:
     kept = len(done.edited.kept_labelled)
     said = []
     if done.edited.changed:
-        said.append(f"{images(marked)} {_are(marked)} marked '{_MARKS[state]}' now.")
+        said.append(f"{counted(marked, 'image')} {_are(marked)} marked '{_MARKS[state]}' now.")
     elif marked:
-        said.append(f"Nothing changed: {images(marked)} {_are(marked)} marked '{_MARKS[state]}' already.")
+        said.append(
+            f"Nothing changed: {counted(marked, 'image')} {_are(marked)} marked '{_MARKS[state]}' already."
+        )
     if kept:
         carry, stay, them = (
             ("carries labels", "stays", "it") if kept == 1 else ("carry labels", "stay", "them")
         )
-        said.append(f"{images(kept)} {carry} and {stay} labelled: take the labels off {them} first.")
+        said.append(
+            f"{counted(kept, 'image')} {carry} and {stay} labelled: take the labels off {them} first."
+        )
     return " ".join(said)
 
 
@@ -80,8 +80,8 @@ def _moved(split: str, done: Labelled) -> str:
     there = len(done.tiles)
     place = "in no set of your own" if split == "none" else f"in the {split} set"
     if not done.edited.changed:
-        return f"Nothing changed: {images(there)} {_are(there)} {place} already."
-    return f"{images(there)} {_are(there)} {place} now."
+        return f"Nothing changed: {counted(there, 'image')} {_are(there)} {place} already."
+    return f"{counted(there, 'image')} {_are(there)} {place} now."
 
 
 def _quoted(label: str) -> str:

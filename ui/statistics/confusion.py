@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from fieldmark.core.contracts.terms import Split
+from fieldmark.core.counted import counted
 from fieldmark.core.mistakes import Mistake, mistakes
 from fieldmark.ui.charts import chosen_cell, confusion
 from fieldmark.ui.charts.confusion import SELECTION
@@ -110,7 +111,7 @@ class _Cell:
 
 
 def _heading(truth: str, predicted: str, images: int) -> None:
-    count = "1 image" if images == 1 else f"{images:,} images"
+    count = counted(images, "image")
     if truth == predicted:
         st.text(f"✓ {count} of {truth}, rightly predicted")
     else:

@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import streamlit as st
 
+from fieldmark.core.counted import counted
 from fieldmark.core.estimates import Estimate, estimate
 from fieldmark.core.train import TrainRequest
 from fieldmark.storage.projects import Project
 from fieldmark.ui.definitions import DEFINITIONS
+from fieldmark.ui.moments import rough_length
 from fieldmark.ui.plain import plain
-from fieldmark.ui.run_banner import duration
 from fieldmark.ui.session import app
 
 _LOOK_UP_SECONDS = 0.1
@@ -53,26 +54,21 @@ def show_forecast(found: Estimate) -> None:
         f"{found.images['validation']:,}",
         help="Validation images: the model is checked with them and never learns from them.",
     )
-    steps = "" if found.steps is None else f", in about **{found.steps:,} {_plural(found.steps, 'step')}**"
-    st.markdown(f"About **{duration(found.seconds)}** from Start to the model{steps}.")
+    steps = "" if found.steps is None else f", in about **{counted(found.steps, 'step')}**"
+    st.markdown(f"About **{rough_length(found.seconds)}** from Start to the model{steps}.")
     said = [plain(note) for note in found.notes]
     if found.images["test"]:
-        said.insert(
-            0, f"{found.images['test']:,} test {_plural(found.images['test'], 'image')}: only evaluated"
-        )
+        said.insert(0, f"{counted(found.images['test'], 'test image')}: only evaluated")
     if found.images_to_embed:
-        counted = f"{found.images_to_embed:,} {_plural(found.images_to_embed, 'image')}"
-        said.insert(0, f"{counted} to embed first, which the minutes do not count")
+        said.insert(
+            0, f"{counted(found.images_to_embed, 'image')} to embed first, which the minutes do not count"
+        )
     if said:
         st.caption("\n".join(f"- {sentence}" for sentence in said))
 
 
 def _time(seconds: float, measured: bool) -> str:
-    return f"{'' if measured else '≈ '}{duration(seconds)}"
-
-
-def _plural(count: int, word: str) -> str:
-    return word if count == 1 else f"{word}s"
+    return f"{'' if measured else '≈ '}{rough_length(seconds)}"
 
 
 def show_sets(found: Estimate) -> None:
