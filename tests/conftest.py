@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import IO, Any
 
+import httpx2
 import pytest
 from PIL import Image, ImageDraw
 
@@ -171,6 +173,76 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Served]]:
 def serve_for_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
     """As `serve`, for tests of one file that only look."""
     yield from _starter(tmp_path_factory.mktemp("served"))
+
+
+class Rest:
+    """What a script does with a server."""
+
+    def __init__(self, address: str) -> None:
+        self.client = httpx2.Client(base_url=f"{address}/api/v1/", timeout=60, trust_env=False)
+
+    def ask(self, method: str, path: str, **body: Any) -> Any:
+        """Return the answer to a request that must succeed."""
+        answer = self.client.request(method, path, json=body or None)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def post(self, path: str, **body: Any) -> Any:
+        """Return the answer to a POST that must succeed."""
+        answer = self.client.post(path, json=body)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def send(self, files: Mapping[str, bytes]) -> str:
+        """Send files under one token and return it."""
+        token: str = self.post("uploads")["upload"]
+        for name, content in files.items():
+            answer = self.client.put(f"uploads/{token}/files", params={"name": name}, content=content)
+            assert answer.json() == {"name": name, "bytes": len(content)}
+        return token
+
+    def wait(self, run: int) -> Any:
+        """Return a run once it has ended."""
+        deadline = time.monotonic() + 300
+        while (view := self.ask("GET", f"runs/{run}"))["active"]:
+            assert time.monotonic() < deadline, view
+            time.sleep(0.1)
+        return view
+
+    def project(self, name: str, pictures: Mapping[str, Path], labels: Mapping[str, str]) -> int:
+        """Make a project of pictures {name: file}, labelled {name: label}; return its id."""
+        made: int = self.post("projects", name=name)["id"]
+        if pictures:
+            token = self.send({called: path.read_bytes() for called, path in pictures.items()})
+            self.wait(self.post(f"projects/{made}/images", upload=token)["run"])
+        for tile in self.ask("GET", f"projects/{made}/images?limit=500")["images"]:
+            if tile["name"] in labels:
+                wanted = {"images": [tile["id"]], "add": [labels[tile["name"]]]}
+                self.post(f"projects/{made}/annotations", **wanted)
+        return made
+
+
+@pytest.fixture
+def rest_of() -> Iterator[Callable[[Any], Rest]]:
+    """`rest_of(server)` speaks to a server as a script does, until the test ends."""
+    made: list[Rest] = []
+
+    def make(server: Any) -> Rest:
+        made.append(Rest(server.address))
+        return made[-1]
+
+    yield make
+    for rest in made:
+        rest.client.close()
+
+
+@pytest.fixture(scope="module")
+def rest_for_module(serve_for_module: Callable[..., Served]) -> Iterator[Rest]:
+    """A server for one file's tests, with an empty project `p` that none of them changes."""
+    rest = Rest(serve_for_module().address)
+    rest.post("projects", name="p")
+    yield rest
+    rest.client.close()
 
 
 @pytest.fixture

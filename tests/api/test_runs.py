@@ -17,33 +17,7 @@ import httpx2
 import pytest
 
 
-class Rest:
-    """What a script does with the server."""
-
-    def __init__(self, address: str) -> None:
-        self.client = httpx2.Client(base_url=f"{address}/api/v1/", timeout=60)
-
-    def send(self, files: dict[str, bytes]) -> str:
-        token: str = self.client.post("uploads").json()["upload"]
-        for name, content in files.items():
-            answer = self.client.put(f"uploads/{token}/files", params={"name": name}, content=content)
-            assert answer.json() == {"name": name, "bytes": len(content)}
-        return token
-
-    def wait(self, run: int) -> Any:
-        deadline = time.monotonic() + 120
-        while (view := self.client.get(f"runs/{run}").json())["active"]:
-            assert time.monotonic() < deadline, view
-            time.sleep(0.1)
-        return view
-
-    def post(self, path: str, **body: Any) -> Any:
-        answer = self.client.post(path, json=body)
-        assert answer.is_success, answer.text
-        return answer.json()
-
-
-def with_shapes(rest: Rest, shapes: Path) -> None:
+def with_shapes(rest: Any, shapes: Path) -> None:
     rest.post("projects", name="p")
     files = {f"shapes/{path.relative_to(shapes)}": path.read_bytes() for path in shapes.rglob("*.png")}
     run = rest.post("projects/p/images", upload=rest.send(files), labels_from_folder=True)["run"]
@@ -54,7 +28,7 @@ def with_shapes(rest: Rest, shapes: Path) -> None:
 
 
 def test_from_files_to_downloads(
-    served: Any, rest_of: Callable[[Any], Rest], shapes: Path, draw: Callable[..., Path]
+    served: Any, rest_of: Callable[[Any], Any], shapes: Path, draw: Callable[..., Path]
 ) -> None:
     rest = rest_of(served)
     with_shapes(rest, shapes)
@@ -95,7 +69,7 @@ def test_from_files_to_downloads(
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_training_goes_on_without_its_server(
-    serve: Callable[..., Any], rest_of: Callable[[Any], Rest], shapes: Path, number: int
+    serve: Callable[..., Any], rest_of: Callable[[Any], Any], shapes: Path, number: int
 ) -> None:
     first = serve()
     rest = rest_of(first)
@@ -114,7 +88,7 @@ def test_a_training_goes_on_without_its_server(
 
 
 def test_a_worker_that_died_with_its_machine_is_marked_by_name(
-    serve: Callable[..., Any], rest_of: Callable[[Any], Rest], shapes: Path
+    serve: Callable[..., Any], rest_of: Callable[[Any], Any], shapes: Path
 ) -> None:
     first = serve()
     rest = rest_of(first)
@@ -146,9 +120,9 @@ def test_a_worker_that_died_with_its_machine_is_marked_by_name(
     ],
 )
 def test_bad_wishes_get_a_sentence(
-    looked_at: Rest, path: str, body: dict[str, Any], status: int, words: str
+    rest_for_module: Any, path: str, body: dict[str, Any], status: int, words: str
 ) -> None:
-    answer = looked_at.client.post(path, json=body)
+    answer = rest_for_module.client.post(path, json=body)
 
     assert answer.status_code == status
     assert words in answer.json()["error"]
@@ -157,56 +131,33 @@ def test_bad_wishes_get_a_sentence(
 @pytest.mark.parametrize(
     "path", ["runs/99", "runs/99/predictions", "nothing", "uploads/none", "projects/p/models/no"]
 )
-def test_what_is_not_there_is_404_with_a_sentence(looked_at: Rest, path: str) -> None:
-    answer = looked_at.client.get(path)
+def test_what_is_not_there_is_404_with_a_sentence(rest_for_module: Any, path: str) -> None:
+    answer = rest_for_module.client.get(path)
 
     assert answer.status_code == 404
     assert answer.json()["error"]
 
 
-def test_a_file_name_that_leads_out_is_refused_and_nothing_is_kept(looked_at: Rest) -> None:
-    token = looked_at.client.post("uploads").json()["upload"]
+def test_a_file_name_that_leads_out_is_refused_and_nothing_is_kept(rest_for_module: Any) -> None:
+    token = rest_for_module.client.post("uploads").json()["upload"]
 
-    answer = looked_at.client.put(f"uploads/{token}/files", params={"name": "../x.png"}, content=b"x")
+    answer = rest_for_module.client.put(f"uploads/{token}/files", params={"name": "../x.png"}, content=b"x")
 
     assert answer.status_code == 400
-    assert looked_at.client.get(f"uploads/{token}").json() == {"files": 0, "bytes": 0}
-    assert looked_at.client.delete(f"uploads/{token}").status_code == 204
-    assert looked_at.client.get(f"uploads/{token}").status_code == 404
+    assert rest_for_module.client.get(f"uploads/{token}").json() == {"files": 0, "bytes": 0}
+    assert rest_for_module.client.delete(f"uploads/{token}").status_code == 204
+    assert rest_for_module.client.get(f"uploads/{token}").status_code == 404
 
 
-def test_a_file_that_arrives_after_its_upload_was_used_is_not_acknowledged(looked_at: Rest) -> None:
-    token = looked_at.send({"a.png": b"x"})
+def test_a_file_that_arrives_after_its_upload_was_used_is_not_acknowledged(rest_for_module: Any) -> None:
+    token = rest_for_module.send({"a.png": b"x"})
     late = iter([b"some bytes", b"and the last"])
 
     def body() -> Iterator[bytes]:
         yield next(late)
-        looked_at.client.delete(f"uploads/{token}")
+        rest_for_module.client.delete(f"uploads/{token}")
         yield next(late)
 
-    answer = looked_at.client.put(f"uploads/{token}/files", params={"name": "b.png"}, content=body())
+    answer = rest_for_module.client.put(f"uploads/{token}/files", params={"name": "b.png"}, content=body())
 
     assert answer.status_code == 404 and "too late" in answer.json()["error"]
-
-
-@pytest.fixture(scope="module")
-def looked_at(serve_for_module: Callable[..., Any]) -> Iterator[Rest]:
-    """A server with one empty project that no test changes."""
-    rest = Rest(serve_for_module().address)
-    rest.post("projects", name="p")
-    yield rest
-    rest.client.close()
-
-
-@pytest.fixture
-def rest_of() -> Iterator[Callable[[Any], Rest]]:
-    """Make a client of a server that is closed after the test."""
-    made: list[Rest] = []
-
-    def make(server: Any) -> Rest:
-        made.append(Rest(server.address))
-        return made[-1]
-
-    yield make
-    for rest in made:
-        rest.client.close()

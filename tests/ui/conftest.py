@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import pytest
 
 from fieldmark.core.active_runs import ActiveRuns
@@ -83,48 +81,11 @@ def tab(chromium: Browser) -> Iterator[Page]:
     assert wrong == []
 
 
-class Rest:
-    """What a script does with the server, to prepare what a person will see."""
-
-    def __init__(self, address: str) -> None:
-        self.base = f"{address}/api/v1/"
-
-    def ask(self, method: str, path: str, **body: Any) -> Any:
-        answer = httpx2.request(method, self.base + path, json=body or None, timeout=60, trust_env=False)
-        assert answer.is_success, answer.text
-        return answer.json() if answer.content else None
-
-    def wait(self, run: int) -> None:
-        while self.ask("GET", f"runs/{run}")["active"]:
-            time.sleep(0.1)
-
-    def project(self, name: str, pictures: dict[str, Path], labels: dict[str, str]) -> int:
-        """Make a project of pictures {name: file}, labelled {name: label}; return its id."""
-        made: int = self.ask("POST", "projects", name=name)["id"]
-        if pictures:
-            token = self.ask("POST", "uploads")["upload"]
-            for called, path in pictures.items():
-                where = f"{self.base}uploads/{token}/files"
-                httpx2.put(where, params={"name": called}, content=path.read_bytes(), trust_env=False)
-            self.wait(self.ask("POST", f"projects/{made}/images", upload=token)["run"])
-        for tile in self.ask("GET", f"projects/{made}/images?limit=500")["images"]:
-            if tile["name"] in labels:
-                wanted = {"images": [tile["id"]], "add": [labels[tile["name"]]]}
-                self.ask("POST", f"projects/{made}/annotations", **wanted)
-        return made
-
-
-@pytest.fixture
-def rest_of() -> Callable[[Any], Rest]:
-    """`rest_of(server)` speaks to a server as a script does."""
-    return lambda server: Rest(server.address)
-
-
 @pytest.fixture
 def shapes_project(draw: Callable[..., Path], tmp_path: Path) -> Callable[..., int]:
     """`shapes_project(rest, "name")` makes a project of eight pictures with two labels."""
 
-    def make(rest: Rest, name: str) -> int:
+    def make(rest: Any, name: str) -> int:
         labels = {f"{n}.png": ("disc", "square")[n % 2] for n in range(8)}
         pictures = {
             called: draw(tmp_path / "drawn" / called, label, int(called[:-4]))

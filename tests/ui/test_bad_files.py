@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx2
 import pytest
 
 from fieldmark.api.server import WARM_AFTER_SECONDS
@@ -132,12 +131,11 @@ def test_a_file_of_two_gigabytes_costs_no_memory_and_leaves_nothing(
 
     def send(mebibytes: int) -> Any:
         token = rest.ask("POST", "uploads")["upload"]
-        answer = httpx2.put(
-            f"{rest.base}uploads/{token}/files",
+        answer = rest.client.put(
+            f"uploads/{token}/files",
             params={"name": "vast.png"},
             content=(bytes(2**20) for _ in range(mebibytes)),
             timeout=120,
-            trust_env=False,
         )
         assert answer.json()["bytes"] == mebibytes * 2**20
         run = rest.ask("POST", "projects/1/images", upload=token)["run"]
